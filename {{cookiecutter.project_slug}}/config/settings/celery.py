@@ -1,0 +1,189 @@
+"""Every setting of Celery: what it does, why, and what it costs.
+
+The names are Celery's in upper case behind CELERY_: https://docs.celeryq.dev/en/stable/userguide/configuration.html
+Times are in seconds unless the name says otherwise.
+"""
+
+import environ
+from kombu import Exchange, Queue
+
+env = environ.FileAwareEnv()
+
+# --- Time limits: the numbers that others below follow -----------------------------------------------------------
+
+# At the soft limit a task gets SoftTimeLimitExceeded and may clean up; at the hard limit its process is killed. A task
+# that needs longer says so: @shared_task(time_limit=…, soft_time_limit=…). Price: a forgotten limit ends a long task.
+# https://docs.celeryq.dev/en/stable/userguide/workers.html#time-limits
+CELERY_TASK_SOFT_TIME_LIMIT = 270
+CELERY_TASK_TIME_LIMIT = 300
+
+# --- Broker ------------------------------------------------------------------------------------------------------
+
+{% if cookiecutter.broker == "redis" %}
+# redis://:password@host:6379/0. Not set: settings/dev.py falls back to files, settings/prod.py refuses to start.
+CELERY_BROKER_URL = env("CELERY_BROKER_URL", default="")
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # Redis has no acknowledgements: Celery gives a message to another worker when its own has not acknowledged it
+    # for this long. More than twice the hard limit, or a task that still runs is started a second time. Price: what
+    # a killed worker held comes back after 15 minutes. No countdown or eta may be longer.
+    # https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/redis.html#visibility-timeout
+    "visibility_timeout": 3 * CELERY_TASK_TIME_LIMIT,
+    # Without them a publish to a frozen server waits for ever. Price: a server slower than this counts as down.
+    "socket_connect_timeout": 5,
+    "socket_timeout": 10,
+    # Finds connections that a firewall or a failover dropped without a word. Price: a PING now and then.
+    "socket_keepalive": True,
+    "health_check_interval": 25,
+}
+{% else %}
+# amqp://user:password@host:5672/vhost. Not set: settings/dev.py falls back to files, settings/prod.py refuses to start.
+CELERY_BROKER_URL = env("CELERY_BROKER_URL", default="")
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # `delay()` returns when the broker has the message on disk, not when it left this process. Price: a round trip.
+    # https://www.rabbitmq.com/docs/confirms
+    "confirm_publish": True,
+    # A broker with a memory or disk alarm stops reading: without limits a publish waits until the alarm ends.
+    "read_timeout": 10,
+    "write_timeout": 10,
+}
+{% endif %}
+
+# Workers and web may start before the broker and outlive its restarts. The default gives up after 100 tries and ends
+# the worker. https://docs.celeryq.dev/en/stable/userguide/configuration.html#broker-connection-max-retries
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# How long a publish waits for a free connection of its process's pool. The default waits for ever.
+CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 10
+
+# --- Queues ------------------------------------------------------------------------------------------------------
+
+# All queues stand here and a worker consumes all of them unless its -Q says otherwise. A misspelt queue is an error
+# at once, not a list that grows with nobody reading it. Price: a new queue is a line here.
+# https://docs.celeryq.dev/en/stable/userguide/routing.html
+CELERY_TASK_CREATE_MISSING_QUEUES = False
+{% if cookiecutter.broker == "redis" %}
+
+
+def queue(name: str) -> Queue:
+    """Return the queue `name`: a list of that name in Redis."""
+    return Queue(name, Exchange(name), routing_key=name)
+
+
+{% else %}
+
+
+def queue(name: str) -> Queue:
+    """Return the durable queue `name`. RabbitMQ refuses other arguments for a queue that exists: use a policy, or
+    drain and delete the queue first.
+    """
+    return Queue(
+        name,
+        # A topic exchange: with a direct one, a single task with a countdown stalls its worker.
+        # https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/rabbitmq.html#using-quorum-queues
+        Exchange(name, type="topic"),
+        routing_key=name,
+        queue_arguments={
+            # On disk, and replicated in a cluster. Price: more memory and disk a message than a classic queue.
+            # https://www.rabbitmq.com/docs/quorum-queues
+            "x-queue-type": "quorum",
+            # How long a worker may hold a message (milliseconds). RabbitMQ's 30 minutes would start a task that runs
+            # longer again and again: this follows the time limit. https://www.rabbitmq.com/docs/consumers
+            "x-consumer-timeout": (CELERY_TASK_TIME_LIMIT + 600) * 1000,
+        },
+    )
+
+
+{% endif %}
+CELERY_TASK_QUEUES = [queue("default")]
+CELERY_TASK_DEFAULT_QUEUE = "default"
+{% if cookiecutter.broker == "rabbitmq" %}
+CELERY_TASK_DEFAULT_EXCHANGE = "default"
+CELERY_TASK_DEFAULT_EXCHANGE_TYPE = "topic"
+CELERY_TASK_DEFAULT_ROUTING_KEY = "default"
+# A message that fits no queue is an error for the publisher; RabbitMQ would drop it without a word.
+# https://www.rabbitmq.com/docs/publishers#unroutable
+CELERY_TASK_ANNOTATIONS = {"*": {"mandatory": True}}
+{% endif %}
+
+# --- Delivery: a message leaves the broker when its task has ended, not when it starts ---------------------------
+
+# A task whose worker was killed is given to another one. Price: it may run twice, so tasks must be idempotent.
+# https://docs.celeryq.dev/en/stable/userguide/tasks.html#Task.acks_late
+CELERY_TASK_ACKS_LATE = True
+# The same when only the pool's process died (out of memory, segfault). Alone, a task that kills its process each time
+# would come back for ever …
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+# … so such a loss counts as a retry, and a task has a limit of them.
+CELERY_TASK_RETRY_ON_WORKER_LOST = True
+# A worker reserves one message for each of its processes, so that others get what it can't start yet. Price: a round
+# trip to the broker a task. https://docs.celeryq.dev/en/stable/userguide/optimizing.html#prefetch-limits
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+{% if cookiecutter.broker == "redis" %}
+# When the connection is lost, running tasks go on: with Redis a cancelled one would be gone. Price: after a broken
+# connection a task may run twice. Celery 6 changes its default to True, hence the explicit line.
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+{% else %}
+# When the connection is lost, RabbitMQ gives the running tasks' messages to somebody else at once: stop ours, or each
+# runs twice. Price: their work so far. https://docs.celeryq.dev/en/stable/userguide/configuration.html
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+{% endif %}
+
+# --- Worker ------------------------------------------------------------------------------------------------------
+
+# A pool process is replaced after this many tasks, which bounds what a leak can take. Price: a fork every 1,000 tasks.
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 1000
+
+# --- Results -----------------------------------------------------------------------------------------------------
+
+{% if cookiecutter.result_backend == "redis" %}
+# redis://:password@host:6379/1. Not set: settings/dev.py falls back to files, settings/prod.py refuses to start.
+CELERY_RESULT_BACKEND = env("CELERY_RESULT_BACKEND", default="")
+CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = 5
+CELERY_REDIS_SOCKET_TIMEOUT = 10
+CELERY_REDIS_SOCKET_KEEPALIVE = True
+CELERY_REDIS_BACKEND_HEALTH_CHECK_INTERVAL = 25
+{% elif cookiecutter.result_backend == "django-db" %}
+# Rows of django_celery_results in the project's database, visible in the admin. Price: two writes a task.
+CELERY_RESULT_BACKEND = "django-db"
+{% else %}
+# None: what a task finds out, it writes where it belongs (a row, a file). Nothing can wait for a result.
+CELERY_RESULT_BACKEND = None
+{% endif %}
+{% if cookiecutter.result_backend == "none" %}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_RESULT_EXPIRES = None
+{% else %}
+# Results are stored for the tasks that ask: @shared_task(ignore_result=False). The others cost the backend nothing,
+# and `delay()` does not fail when only the backend is down.
+CELERY_TASK_IGNORE_RESULT = True
+# STARTED tells a task that runs from one that waits. Price: one more write a task with a result.
+CELERY_TASK_TRACK_STARTED = True
+# Keeps the task's name, arguments and worker with the result. Price: its size.
+CELERY_RESULT_EXTENDED = True
+CELERY_RESULT_EXPIRES = 24 * 3600
+{% endif %}
+
+# --- Time --------------------------------------------------------------------------------------------------------
+
+# Schedules are in UTC, whatever TIME_ZONE shows people: no hour that comes twice or never.
+CELERY_ENABLE_UTC = True
+CELERY_TIMEZONE = "UTC"
+{% if cookiecutter.beat %}
+
+# --- Beat --------------------------------------------------------------------------------------------------------
+
+# Keeps the schedule in the database, where the admin shows it. An entry below is written there at each start of beat
+# and wins over edits in the admin, `enabled` aside; an entry removed here stays there until it is deleted by hand.
+# https://django-celery-beat.readthedocs.io/
+CELERY_BEAT_SCHEDULER = "ops.scheduler:Scheduler"
+# Writes "last run" after each tick: a killed beat knows what it had sent. Price: one write a tick.
+CELERY_BEAT_SYNC_EVERY = 1
+CELERY_BEAT_SCHEDULE = {
+    "tick": {
+        "task": "jobs.tasks.tick",
+        "schedule": 30,
+        # A tick that found no worker for its whole period is dropped: the next one is there already.
+        "options": {"expires": 30},
+    },
+}
+{% endif %}

@@ -1,0 +1,30 @@
+"""Development: `manage.py` on a laptop, `make local`, and the containers of compose.override.yaml.
+
+Differs from production in what a developer sees (errors, reload), and works with no service at all: what has no
+address in the environment is replaced by SQLite and files under var/. Web, worker and beat are the real ones in both.
+"""
+
+from config.settings.base import *
+
+DEBUG = True
+SECRET_KEY = SECRET_KEY or "insecure-and-only-for-development"
+ALLOWED_HOSTS = ["*"]  # published on 127.0.0.1 only
+
+if not CELERY_BROKER_URL:
+    # Celery's own broker of files: real messages between real processes, nothing to install. It keeps no message
+    # of a killed worker, so it is for development. https://docs.celeryq.dev/projects/kombu/en/stable/
+    _folder = BASE_DIR / "var" / "broker"
+    for _name in ("messages", "control"):
+        (_folder / _name).mkdir(parents=True, exist_ok=True)
+    CELERY_BROKER_URL = "filesystem://"
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(_folder / "messages"),
+        "data_folder_out": str(_folder / "messages"),
+        "control_folder": str(_folder / "control"),
+    }
+{% if cookiecutter.result_backend == "redis" %}
+
+if not CELERY_RESULT_BACKEND:
+    (BASE_DIR / "var" / "results").mkdir(parents=True, exist_ok=True)
+    CELERY_RESULT_BACKEND = f"file://{BASE_DIR / 'var' / 'results'}"
+{% endif %}

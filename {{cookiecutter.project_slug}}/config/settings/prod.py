@@ -1,0 +1,50 @@
+"""Production: what the image runs unless told otherwise. Nothing here has a default that could run by mistake."""
+
+import sys
+
+from config.settings.base import *
+
+_REQUIRED = {
+    "SECRET_KEY": "50 or more random characters; it signs sessions",
+    "ALLOWED_HOSTS": "the names that the site answers to, such as {{ cookiecutter.domain_name }}",
+    "DATABASE_URL": "postgres://user:password@host:5432/name",
+{% if cookiecutter.broker == "redis" %}
+    "CELERY_BROKER_URL": "redis://:password@host:6379/0",
+{% else %}
+    "CELERY_BROKER_URL": "amqp://user:password@host:5672/vhost",
+{% endif %}
+{% if cookiecutter.result_backend == "redis" %}
+    "CELERY_RESULT_BACKEND": "redis://:password@host:6379/1",
+{% endif %}
+}
+_missing = [name for name in _REQUIRED if not env(name, default="")]
+if _missing:
+    for _name in _missing:
+        print(f"{_name} is not set: {_REQUIRED[_name]}", file=sys.stderr)
+    # 3 tells gunicorn that the app can't boot: it ends, where another code would make it start workers for ever.
+    sys.exit(3)
+
+DEBUG = False
+
+# TLS ends at the proxy, which must overwrite X-Forwarded-Proto: a client could send its own.
+# https://docs.djangoproject.com/en/5.2/ref/settings/#secure-proxy-ssl-header
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_SSL_REDIRECT = True
+SESSION_COOKIE_SECURE = True
+CSRF_COOKIE_SECURE = True
+# Browsers remember for a year that the site has TLS, on all its subdomains. Hard to take back.
+# https://docs.djangoproject.com/en/5.2/ref/middleware/#http-strict-transport-security
+SECURE_HSTS_SECONDS = 365 * 24 * 3600
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SECURE_HSTS_PRELOAD = True
+
+# Static files are collected and hashed at build, and sent by gunicorn itself with a cache header for ever.
+# https://whitenoise.readthedocs.io/
+MIDDLEWARE.insert(
+    MIDDLEWARE.index("django.middleware.security.SecurityMiddleware") + 1,
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+)
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}

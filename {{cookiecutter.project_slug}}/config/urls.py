@@ -1,0 +1,9 @@
+"""Addresses of the project. /livez and /readyz are answered earlier, by ops.health."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include("jobs.urls")),
+]

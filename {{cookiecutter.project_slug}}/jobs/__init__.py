@@ -1,0 +1,1 @@
+"""Sample tasks and the page that sends one. README.md says how to delete them."""

@@ -1,0 +1,24 @@
+"""What several tests share."""
+
+import pytest
+from celery.contrib.testing.worker import start_worker
+
+from config.celery import app
+
+
+@pytest.fixture(scope="session")
+def _worker(django_db_setup, django_db_blocker):
+    with app.connection_for_write() as connection:
+        for queue in app.amqp.queues.values():
+            queue(connection).declare()
+            queue(connection).purge()  # what an interrupted run left
+    with django_db_blocker.unblock(), start_worker(app, perform_ping_check=False) as worker:
+        yield worker
+
+
+@pytest.fixture
+def worker(_worker, transactional_db):
+    """A real worker in a thread, which takes messages from the broker as the service does. The test's rows are
+    committed, so that it sees them.
+    """
+    return _worker
