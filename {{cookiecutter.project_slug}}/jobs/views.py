@@ -30,11 +30,6 @@ def _page(request, form, status=200, **context):
         "Database": connection.vendor,
         "Broker": celery.current_app.connection().transport_cls,
         "Result backend": "{{ cookiecutter.result_backend }}",
-{% if cookiecutter.beat %}
-        "Beat": "on",
-{% else %}
-        "Beat": "off",
-{% endif %}
     }
     context |= {"name": settings.PROJECT_NAME, "parts": parts, "form": form}
 {% if cookiecutter.beat %}

@@ -1,1 +1,1 @@
-"""What keeps the stack healthy: heartbeats, probes{% if cookiecutter.beat %}, beat's scheduler{% endif %}."""
+"""What keeps the stack healthy: heartbeats and probes."""

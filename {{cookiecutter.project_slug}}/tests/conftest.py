@@ -9,7 +9,7 @@ from config.celery import app
 @pytest.fixture(scope="session")
 def _worker(django_db_setup, django_db_blocker):
     with app.connection_for_write() as connection:
-        for queue in app.amqp.queues.values():
+        for queue in app.conf.task_queues:
             queue(connection).declare()
             queue(connection).purge()  # what an interrupted run left
     with django_db_blocker.unblock(), start_worker(app, perform_ping_check=False) as worker:

@@ -21,7 +21,7 @@ def test_the_page_says_what_runs(staff_client, settings):
     page = staff_client.get("/")
 
     assert settings.PROJECT_NAME in page.context["name"]
-    for part in ("Django", "Celery", "Broker", "Result backend", "Beat"):
+    for part in ("Django", "Celery", "Broker", "Result backend"):
         assert part in page.content.decode()
 
 

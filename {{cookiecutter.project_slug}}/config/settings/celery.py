@@ -141,7 +141,6 @@ CELERY_RESULT_BACKEND = env("CELERY_RESULT_BACKEND", default="")
 CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = 5
 CELERY_REDIS_SOCKET_TIMEOUT = 10
 CELERY_REDIS_SOCKET_KEEPALIVE = True
-CELERY_REDIS_BACKEND_HEALTH_CHECK_INTERVAL = 25
 {% elif cookiecutter.result_backend == "django-db" %}
 # Rows of django_celery_results in the project's database, visible in the admin. Price: two writes a task.
 CELERY_RESULT_BACKEND = "django-db"

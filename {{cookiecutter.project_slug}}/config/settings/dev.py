@@ -1,7 +1,7 @@
 """Development: `manage.py` on a laptop, `make local`, and the containers of compose.override.yaml.
 
 Differs from production in what a developer sees (errors, reload), and works with no service at all: what has no
-address in the environment is replaced by SQLite and files under var/. Web, worker and beat are the real ones in both.
+address in the environment is replaced by SQLite and files under var/. Tasks run in real workers all the same.
 """
 
 from config.settings.base import *

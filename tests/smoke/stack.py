@@ -1,0 +1,89 @@
+"""A generated project, running in Docker."""
+
+import os
+import re
+import socket
+import subprocess
+from pathlib import Path
+
+from tests.visitor import Visitor
+
+DIAGNOSIS = Path(__file__).with_name("diagnosis.py")
+
+
+class StackError(AssertionError):
+    """The stack does not do what it should; the text says what, and what was found to be the cause."""
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Stack:
+    """The project in `folder`, started with `docker compose` under a name and on ports of its own."""
+
+    def __init__(self, folder: Path, name: str):
+        self.folder = folder
+        self.port = free_port()
+        self.environment = os.environ | {
+            "COMPOSE_PROJECT_NAME": name,
+            "WEB_PORT": str(self.port),
+            "RABBITMQ_UI_PORT": str(free_port()),
+        }
+        self.visitor = Visitor(f"http://127.0.0.1:{self.port}")
+
+    def compose(self, *arguments: str, check: bool = True, **options) -> subprocess.CompletedProcess:
+        """Run `docker compose` with these arguments. Raises StackError with its output if it fails and `check`."""
+        done = subprocess.run(
+            ["docker", "compose", *arguments], cwd=self.folder, env=self.environment, capture_output=True, text=True, **options
+        )
+        if check and done.returncode:
+            raise StackError(f"docker compose {' '.join(arguments)}:\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def up(self, seconds: int = 180) -> None:
+        """Build and start everything. Raises StackError with the diagnosis if it is not healthy after `seconds`."""
+        done = self.compose("up", "--build", "--detach", "--wait", "--wait-timeout", str(seconds), check=False)
+        if done.returncode:
+            tail = "\n".join(done.stderr.splitlines()[-15:])
+            raise StackError(f"the stack did not become healthy: {self.diagnosis()}\n{tail}")
+
+    def down(self) -> None:
+        """Stop everything and delete its data."""
+        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "20")
+
+    def logs(self, *services: str) -> str:
+        return self.compose("logs", "--no-color", *services).stdout
+
+    def diagnosis(self) -> str:
+        """Return what is wrong between web, broker and worker, as seen from web."""
+        done = self.compose("exec", "--no-TTY", "web", "python", "-", input=DIAGNOSIS.read_text(), check=False)
+        return done.stdout.strip() or f"no cause found\n{done.stderr}"
+
+    def check_add(self) -> None:
+        """Send add(4, 5) from web. Raises StackError if a worker does not execute it or 9 does not come back."""
+        try:
+            task_id = self.visitor.send_add(4, 5)
+            result = self.visitor.result(task_id)
+        except (AssertionError, OSError) as error:  # OSError: what requests raises
+            raise StackError(f"add(4, 5) sent from web brought no result: {self.diagnosis()} ({error})") from error
+        if result != "9":
+            raise StackError(f"add(4, 5) came back as {result}")
+        if f"jobs.tasks.add[{task_id}] succeeded" not in self.logs("worker"):
+            raise StackError(f"add(4, 5) was not executed by the worker: {self.diagnosis()}")
+
+    def check_tick(self) -> None:
+        """Raises StackError if beat's tick is not seen on the page within a minute."""
+        try:
+            self.visitor.tick()
+        except AssertionError as error:
+            raise StackError(f"{error}: {self.diagnosis()}\n{self.logs('beat')}") from error
+
+    def check_logs(self) -> None:
+        """Raises StackError if a line of any service's log says ERROR, CRITICAL or Traceback."""
+        bad = [line for line in self.logs().splitlines() if re.search(r"\b(ERROR|CRITICAL|Traceback)\b", line)]
+        if bad:
+            raise StackError("the log has errors:\n" + "\n".join(bad))

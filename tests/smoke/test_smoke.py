@@ -1,0 +1,24 @@
+"""Each combination of broker, result backend and beat is built, started, and works on a task."""
+
+import pytest
+
+from tests.answers import every, named
+
+
+@pytest.mark.parametrize("answers", every("broker", "result_backend", "beat"), ids=named)
+def test_a_task_sent_from_web_is_executed_by_the_worker_and_its_result_read_back(running, answers):
+    with running(**answers) as stack:
+        stack.check_add()
+        if answers["beat"]:
+            stack.check_tick()
+        stack.check_logs()
+
+
+@pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
+def test_the_generated_tests_pass_inside_the_stack(running, broker):
+    with running(broker=broker) as stack:
+        done = stack.compose(
+            *["run", "--rm", "--no-TTY", "--env", "DJANGO_SETTINGS_MODULE=config.settings.test", "web", "pytest"], check=False
+        )
+
+        assert done.returncode == 0, done.stdout

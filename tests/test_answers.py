@@ -1,0 +1,134 @@
+"""Bad answers: one clear line, an exit code, and nothing left on the disk. Odd but good ones work."""
+
+import ast
+import json
+import keyword
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.answers import CONTEXT, TEMPLATE, every
+
+BAD = {
+    "project_name": ["", "  ", "two\nlines"],
+    "project_slug": [
+        *["", ".", "..", "a/b", "/tmp/outside", "two words", "with-dash", "3d", "Upper", "ümlaut", "_x", "x_", "a__b", "x" * 41],
+        *["class", "import", "match", "django", "celery", "redis", "kombu", "config", "jobs", "ops", "tests", "test", "site", "web"],
+    ],
+    "description": ["two\nlines"],
+    "author_name": [" "],
+    "email": ["", "nobody", "@example.com", "you@", "a@b@c", "you @example.com", 'you"@example.com', "you@exämple.com"],
+    "domain_name": ["", "https://example.com", "exa mple.com", "example.com/path", "example.com:8000", ".com", "a..b"],
+    "timezone": ["", "Mars/Olympus", "Europe/Wien ", "../etc/passwd"],
+}
+
+NASTY = "It's \"quoted\" \\ back\\nslash {braces} {{ x }} {% y %} <b>&amp; $HOME `id` ünï 日本 😀 # % 100"
+
+
+@pytest.fixture
+def cookiecutter(tmp_path, monkeypatch):
+    """Return a function that runs the command as a user does, in `tmp_path / "here"`."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))  # cookiecutter keeps the answers of the last run there
+
+    def run(*arguments, typed=None):
+        command = [sys.executable, "-m", "cookiecutter", str(TEMPLATE), *arguments]
+        return subprocess.run(command, cwd=here, input=typed, capture_output=True, text=True, timeout=60)
+
+    run.here = here
+    return run
+
+
+@pytest.mark.parametrize(("prompt", "answer"), [(prompt, answer) for prompt in BAD for answer in BAD[prompt]])
+def test_a_bad_answer_is_refused_in_one_line_and_leaves_nothing(cookiecutter, prompt, answer):
+    done = cookiecutter("--no-input", f"{prompt}={answer}")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(prompt)
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+    assert list(cookiecutter.here.iterdir()) == []
+
+
+def test_a_bad_answer_typed_at_the_prompt_is_refused_too(cookiecutter):
+    done = cookiecutter(typed="My Project\nclass\n" + "\n" * 20)
+
+    assert done.returncode == 1
+    assert "project_slug 'class' is taken" in done.stderr
+    assert list(cookiecutter.here.iterdir()) == []
+
+
+def test_a_folder_that_is_there_is_left_alone(cookiecutter):
+    (cookiecutter.here / "my_project").mkdir()
+    (cookiecutter.here / "my_project" / "mine").write_text("mine")
+
+    done = cookiecutter("--no-input")
+
+    assert done.returncode == 1
+    assert "already exists" in done.stdout
+    assert [path.name for path in cookiecutter.here.rglob("*")] == ["my_project", "mine"]
+
+
+def test_names_with_quotes_backslashes_braces_and_foreign_letters_reach_every_file_unharmed(cookiecutter):
+    """Typed at the prompt: on the command line cookiecutter itself takes {{ }} for Jinja."""
+    typed = [NASTY, "nasty", NASTY, NASTY]
+    done = cookiecutter(typed="\n".join(typed) + "\n" * 20)
+    assert done.returncode == 0, done.stderr
+    project = cookiecutter.here / "nasty"
+
+    settings = ast.parse((project / "config/settings/base.py").read_text(encoding="utf-8"))
+    names = [node.value.value for node in ast.walk(settings) if isinstance(node, ast.Assign) and node.targets[0].id == "PROJECT_NAME"]
+    pyproject = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert names == [NASTY]
+    assert pyproject["description"] == NASTY
+    assert pyproject["authors"][0]["name"] == NASTY
+    for file in ("README.md", "LICENSE"):
+        assert NASTY in (project / file).read_text(encoding="utf-8")
+
+
+def test_the_page_shows_a_name_with_quotes_and_tags_as_text(bake_fresh, generated_venv):
+    project = bake_fresh(project_name=NASTY.replace("{{ x }}", "").replace("{% y %}", ""), project_slug="nasty")
+
+    done = subprocess.run(
+        [generated_venv / "pytest", "-q", "tests/test_pages.py"], cwd=project, capture_output=True, text=True, timeout=120
+    )
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_prompt_has_a_label_and_every_choice_says_when_to_take_it():
+    labels = CONTEXT["__prompts__"]
+    for prompt, default in CONTEXT.items():
+        if prompt.startswith("_"):
+            continue
+        if isinstance(default, list):
+            assert set(labels[prompt]) == {"__prompt__", *default}
+        else:
+            assert isinstance(labels[prompt], str)
+    assert "[" not in json.dumps(labels).replace("[]", ""), "rich takes square brackets for markup and drops them"
+
+
+def test_no_slug_may_be_a_keyword_or_a_module_that_the_project_imports(bake):
+    reserved = set(CONTEXT["_reserved_slugs"])
+    imported = set()
+    for answers in every("broker", "result_backend", "beat"):
+        for file in bake(**answers).rglob("*.py"):
+            imported |= _imports(file)
+
+    soft = {word for word in keyword.softkwlist if word.isidentifier() and not word.startswith("_")}
+    assert {word for word in keyword.kwlist if word.islower()} | soft <= reserved
+    assert {name for name in imported if not name.startswith("_")} <= reserved
+
+
+def _imports(file: Path) -> set[str]:
+    modules = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            modules.add(node.module.split(".")[0])
+    return modules

@@ -1,0 +1,169 @@
+"""What one file of a generated project says, the others keep to. On a set of answers in which each pair meets."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.answers import every_pair, named
+
+PAIRS = pytest.mark.parametrize("answers", every_pair(), ids=named)
+
+PRODUCTION = {
+    "DJANGO_SETTINGS_MODULE": "config.settings.prod",
+    "SECRET_KEY": "abcde12345" * 5,
+    "ALLOWED_HOSTS": "example.com",
+    "DATABASE_URL": "postgres://user:password@localhost:5432/name",
+    "CELERY_BROKER_URL": "memory://",
+    "CELERY_RESULT_BACKEND": "cache+memory://",
+}
+
+
+@pytest.fixture
+def run(generated_venv):
+    """Return a function that runs a command of the generated project and returns its output; it must succeed."""
+
+    def _run(project, command, *arguments, typed=None, **environment) -> str:
+        done = subprocess.run(
+            [generated_venv / command, *arguments],
+            cwd=project,
+            env={"PATH": f"{generated_venv}:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", **environment},
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    return _run
+
+
+@PAIRS
+def test_the_code_is_formatted_and_lint_free(bake_fresh, run, answers):
+    project = bake_fresh(**answers)
+
+    run(project, "ruff", "format", "--check")
+    run(project, "ruff", "check")
+
+
+@PAIRS
+def test_django_has_nothing_to_say(bake_fresh, run, answers):
+    project = bake_fresh(**answers)
+
+    run(project, "python", "manage.py", "check", "--deploy", "--fail-level", "WARNING", **PRODUCTION)
+    output = run(project, "python", "manage.py", "makemigrations", "--check", "--dry-run")
+    assert "No changes detected" in output
+
+
+CELERY_CONTRACT = """
+import django; django.setup()
+from celery.app.defaults import NAMESPACES, flatten
+from django.conf import settings
+from config.celery import app
+
+known = {"CELERY_" + name.upper() for name, _ in flatten(NAMESPACES)}
+ours = {name for name in dir(settings) if name.startswith("CELERY_")}
+assert ours <= known, f"Celery does not know {ours - known}"
+
+app.loader.import_default_modules()
+queues = {queue.name for queue in app.conf.task_queues}
+assert app.conf.task_default_queue in queues
+routes = [route["queue"] for route in (app.conf.task_routes or {}).values()]
+assert set(routes) <= queues, f"routed to no queue of the project: {set(routes) - queues}"
+for name, entry in (app.conf.beat_schedule or {}).items():
+    assert entry["task"] in app.tasks, f"beat entry {name} names no task"
+    assert entry["options"]["expires"], f"beat entry {name} does not expire"
+assert app.conf.timezone == "UTC"
+assert not app.conf.task_always_eager
+"""
+
+
+@PAIRS
+@pytest.mark.parametrize("module", ["dev", "test", "prod"])
+def test_celery_knows_each_setting_each_queue_is_declared_and_each_beat_entry_names_a_task(bake_fresh, run, answers, module):
+    environment = PRODUCTION if module == "prod" else {}
+
+    run(bake_fresh(**answers), "python", "-", typed=CELERY_CONTRACT, **environment | {"DJANGO_SETTINGS_MODULE": f"config.settings.{module}"})
+
+
+def explained(project: Path) -> set[str]:
+    """The variables that .env.example names, commented out or not."""
+    return set(re.findall(r"^(?:# )?([A-Z_]+)=", (project / ".env.example").read_text(), re.MULTILINE))
+
+
+def composed(project: Path) -> tuple[dict, dict, str]:
+    files = [project / "compose.yaml", project / "compose.override.yaml"]
+    text = "\n".join(file.read_text() for file in files)
+    return *(yaml.safe_load(file.read_text()) for file in files), text
+
+
+@PAIRS
+def test_each_variable_that_the_settings_read_is_explained_and_reaches_the_containers(bake, answers):
+    project = bake(**answers)
+    base, _, _ = composed(project)
+    settings = "\n".join(file.read_text() for file in (project / "config/settings").glob("*.py"))
+    read = set(re.findall(r'env(?:\.\w+)?\(\s*"([A-Z_]+)"', settings))
+
+    assert {"SECRET_KEY", "DATABASE_URL", "CELERY_BROKER_URL"} <= read
+    assert read <= explained(project)
+    assert read <= set(base["x-app"]["environment"])
+
+
+@PAIRS
+def test_each_variable_that_compose_reads_is_explained_and_none_is_explained_in_vain(bake, answers):
+    project = bake(**answers)
+    base, _, text = composed(project)
+    read = set(re.findall(r"\$\{([A-Z_]+)", text))
+    others = {"COMPOSE_PROJECT_NAME", "DJANGO_SETTINGS_MODULE"}
+
+    assert read <= explained(project)
+    assert explained(project) <= read | set(base["x-app"]["environment"]) | others
+
+
+@PAIRS
+def test_ports_are_published_on_this_machine_only_and_can_be_moved(bake, answers):
+    base, override, _ = composed(bake(**answers))
+    ports = [port for service in override["services"].values() for port in service.get("ports", [])]
+
+    assert not any("ports" in service for service in base["services"].values())
+    assert ports
+    assert all(re.fullmatch(r"127\.0\.0\.1:\$\{[A-Z_]+_PORT:-\d+\}:\d+", port) for port in ports)
+
+
+@PAIRS
+def test_stores_stand_on_a_network_without_a_way_in_or_out(bake, answers):
+    base, _, _ = composed(bake(**answers))
+    stores = {name for name in base["services"] if name in {"db", "redis", "rabbitmq", "cache"}}
+
+    assert base["networks"]["data"]["internal"] is True
+    assert {"db", "cache"} < stores
+    assert all(base["services"][name]["networks"] == ["data"] for name in stores)
+
+
+@PAIRS
+def test_each_service_that_stays_has_a_health_check_and_starts_after_what_it_needs(bake, answers):
+    base, _, _ = composed(bake(**answers))
+    services = base["services"]
+    needed = set(services) - {"web", "worker", "beat", "db", "migrate"}
+
+    for name in set(services) - {"migrate"}:
+        assert services[name]["healthcheck"]["test"], name
+    for name in {"web", "worker", "beat"} & set(services):
+        assert services[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+        assert needed <= set(services[name]["depends_on"])
+    assert services["migrate"]["depends_on"] == {"db": {"condition": "service_healthy"}}
+    assert ("beat" in services) == answers["beat"]
+
+
+@PAIRS
+def test_the_makefile_has_at_most_15_verbs_and_prints_them(bake, answers):
+    project = bake(**answers)
+    verbs = re.findall(r"^([a-z-]+):.*## ", (project / "Makefile").read_text(), re.MULTILINE)
+
+    printed = subprocess.run(["make"], cwd=project, capture_output=True, text=True, check=True).stdout
+
+    assert len(verbs) <= 15
+    assert [line.split()[0] for line in printed.splitlines()] == verbs

@@ -1,0 +1,21 @@
+"""Without Docker: `make local` sets itself up with what a plain Python has, and works on a task with real processes."""
+
+import pytest
+
+from tests.answers import every, named
+from tests.local import LocalSite
+
+
+@pytest.mark.parametrize("answers", every("result_backend"), ids=named)
+def test_a_task_sent_from_web_is_executed_by_a_worker_process(bake_fresh, answers):
+    site = LocalSite(bake_fresh(broker="rabbitmq", **answers))
+    try:
+        site.up()
+        task_id = site.visitor.send_add(4, 5)
+        assert site.visitor.result(task_id) == "9"
+        site.visitor.tick()
+    finally:
+        site.down()
+    log = site.log.read_text()
+    assert f"jobs.tasks.add[{task_id}] succeeded" in log
+    assert "Traceback" not in log
