@@ -65,4 +65,3 @@ def generated_venv(bake) -> Path:
         subprocess.run([*install, *what], cwd=venv, check=True)
         mark.write_text(key)
     return venv / "bin"
-

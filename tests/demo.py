@@ -12,8 +12,8 @@ from pathlib import Path
 from cookiecutter.main import cookiecutter
 
 from tests.answers import TEMPLATE
-from tests.local import LocalSite
-from tests.smoke.stack import Stack, engine_answers
+from tests.running.local import LocalSite
+from tests.running.stack import Stack, engine_answers
 
 FOLDER = TEMPLATE / "demo"
 

@@ -15,8 +15,10 @@ from tests.answers import CONTEXT, TEMPLATE, every
 BAD = {
     "project_name": ["", "  ", "two\nlines"],
     "project_slug": [
-        *["", ".", "..", "a/b", "/tmp/outside", "two words", "with-dash", "3d", "Upper", "ümlaut", "_x", "x_", "a__b", "x" * 41],
-        *["class", "import", "match", "django", "celery", "redis", "kombu", "config", "jobs", "ops", "tests", "test", "site", "web"],
+        *["", ".", "..", "a/b", "/tmp/outside", "two words", "with-dash", "3d", "Upper", "ümlaut"],
+        *["_x", "x_", "a__b", "x" * 41],
+        *["class", "import", "match", "django", "celery", "redis", "kombu", "config", "jobs", "ops", "tests", "test"],
+        *["site", "web"],
     ],
     "description": ["two\nlines"],
     "author_name": [" "],
@@ -25,7 +27,7 @@ BAD = {
     "timezone": ["", "Mars/Olympus", "Europe/Wien ", "../etc/passwd"],
 }
 
-NASTY = "It's \"quoted\" \\ back\\nslash {braces} {{ x }} {% y %} <b>&amp; $HOME `id` ünï 日本 😀 # % 100"
+NASTY = 'It\'s "quoted" \\ back\\nslash {braces} {{ x }} {% y %} <b>&amp; $HOME `id` ünï 日本 😀 # % 100'
 
 
 @pytest.fixture
@@ -81,7 +83,8 @@ def test_names_with_quotes_backslashes_braces_and_foreign_letters_reach_every_fi
     project = cookiecutter.here / "nasty"
 
     settings = ast.parse((project / "config/settings/base.py").read_text(encoding="utf-8"))
-    names = [node.value.value for node in ast.walk(settings) if isinstance(node, ast.Assign) and node.targets[0].id == "PROJECT_NAME"]
+    assigned = [node for node in settings.body if isinstance(node, ast.Assign)]
+    names = [node.value.value for node in assigned if node.targets[0].id == "PROJECT_NAME"]
     pyproject = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert names == [NASTY]
     assert pyproject["description"] == NASTY
@@ -93,9 +96,8 @@ def test_names_with_quotes_backslashes_braces_and_foreign_letters_reach_every_fi
 def test_the_page_shows_a_name_with_quotes_and_tags_as_text(bake_fresh, generated_venv):
     project = bake_fresh(project_name=NASTY.replace("{{ x }}", "").replace("{% y %}", ""), project_slug="nasty")
 
-    done = subprocess.run(
-        [generated_venv / "pytest", "-q", "tests/test_pages.py"], cwd=project, capture_output=True, text=True, timeout=120
-    )
+    command = [generated_venv / "pytest", "-q", "tests/test_pages.py"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120)
 
     assert done.returncode == 0, done.stdout
 

@@ -83,10 +83,10 @@ assert not app.conf.task_always_eager
 
 @PAIRS
 @pytest.mark.parametrize("module", ["dev", "test", "prod"])
-def test_celery_knows_each_setting_each_queue_is_declared_and_each_beat_entry_names_a_task(bake_fresh, run, answers, module):
-    environment = PRODUCTION if module == "prod" else {}
+def test_celery_knows_each_setting_and_queues_and_schedules_name_what_is_there(bake_fresh, run, answers, module):
+    environment = PRODUCTION if module == "prod" else {"DJANGO_SETTINGS_MODULE": f"config.settings.{module}"}
 
-    run(bake_fresh(**answers), "python", "-", typed=CELERY_CONTRACT, **environment | {"DJANGO_SETTINGS_MODULE": f"config.settings.{module}"})
+    run(bake_fresh(**answers), "python", "-", typed=CELERY_CONTRACT, **environment)
 
 
 def explained(project: Path) -> set[str]:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.answers import every, named
-from tests.local import LocalSite
+from tests.running.local import LocalSite
 
 
 @pytest.mark.parametrize("answers", every("result_backend"), ids=named)
@@ -13,7 +13,8 @@ def test_a_task_sent_from_web_is_executed_by_a_worker_process(bake_fresh, answer
         site.up()
         task_id = site.visitor.send_add(4, 5)
         assert site.visitor.result(task_id) == "9"
-        site.visitor.tick()
+        if answers["result_backend"] == "redis":  # the tick takes half a minute, and no result backend
+            site.visitor.tick()
     finally:
         site.down()
     log = site.log.read_text()

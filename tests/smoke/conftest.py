@@ -2,23 +2,16 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from tests.smoke.stack import Stack
+from tests.running.stack import Stack, engine_answers
 
 SLUG = "smoke_project"  # one for all: their images share the layers
-
-
-def engine_answers() -> bool:
-    try:
-        return subprocess.run(["docker", "info"], capture_output=True, timeout=30).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
 
 
 @pytest.fixture(scope="session")
@@ -33,16 +26,19 @@ def docker():
 def running(docker, bake_fresh) -> Callable:
     """Return a context manager: a started stack with these answers, gone with its data afterwards.
 
-    `change(folder)` may spoil the project before it starts; `seconds` is how long it may take to be healthy.
+    `change(folder)` may spoil the project before it starts; `seconds` is how long it may take to be healthy; `files`
+    are the compose files, if not those that compose finds by itself.
     """
     numbers = count(1)
 
     @contextmanager
-    def _running(change: Callable[[Path], None] = lambda folder: None, seconds: int = 180, **answers) -> Iterator[Stack]:
+    def _running(
+        change: Callable[[Path], None] = lambda folder: None, seconds: int = 180, files: Iterable[str] = (), **answers
+    ) -> Iterator[Stack]:
         folder = bake_fresh(project_slug=SLUG, **answers)
         give_to_container_user(folder)
         change(folder)
-        stack = Stack(folder, f"smoke-{os.getpid()}-{next(numbers)}")
+        stack = Stack(folder, f"smoke-{os.getpid()}-{next(numbers)}", files)
         try:
             stack.up(seconds)
             yield stack

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.smoke.stack import StackError
+from tests.running.stack import StackError
 
 
 def replace(file: Path, old: str, new: str) -> None:
@@ -34,11 +34,13 @@ def test_a_wrong_broker_host_is_named(running):
 
 
 def test_a_queue_that_nobody_consumes_is_named(running):
-    with running(queue_without_consumer) as stack, pytest.raises(StackError, match="no worker consumes the queue 'default'"):
-        stack.check_add()
+    with running(queue_without_consumer) as stack:
+        with pytest.raises(StackError, match="no worker consumes the queue 'default'"):
+            stack.check_add()
 
 
 @pytest.mark.parametrize("result_backend", ["redis", "none"])
 def test_eager_mode_is_named(running, result_backend):
-    with running(eager_mode, result_backend=result_backend) as stack, pytest.raises(StackError, match="eager mode is on"):
-        stack.check_add()
+    with running(eager_mode, result_backend=result_backend) as stack:
+        with pytest.raises(StackError, match="eager mode is on"):
+            stack.check_add()

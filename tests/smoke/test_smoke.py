@@ -17,8 +17,7 @@ def test_a_task_sent_from_web_is_executed_by_the_worker_and_its_result_read_back
 @pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
 def test_the_generated_tests_pass_inside_the_stack(running, broker):
     with running(broker=broker) as stack:
-        done = stack.compose(
-            *["run", "--rm", "--no-TTY", "--env", "DJANGO_SETTINGS_MODULE=config.settings.test", "web", "pytest"], check=False
-        )
+        environment = ["--env", "DJANGO_SETTINGS_MODULE=config.settings.test"]
+        done = stack.compose("run", "--rm", "--no-TTY", *environment, "web", "pytest", check=False)
 
         assert done.returncode == 0, done.stdout

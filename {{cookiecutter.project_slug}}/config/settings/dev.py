@@ -21,6 +21,7 @@ if not CELERY_BROKER_URL:
         "data_folder_in": str(_folder / "messages"),
         "data_folder_out": str(_folder / "messages"),
         "control_folder": str(_folder / "control"),
+        "polling_interval": 0.1,
     }
 {% if cookiecutter.result_backend == "redis" %}
 

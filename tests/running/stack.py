@@ -2,11 +2,12 @@
 
 import os
 import re
-import socket
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
-from tests.visitor import Visitor
+from tests.running.ports import free_port
+from tests.running.visitor import Visitor
 
 DIAGNOSIS = Path(__file__).with_name("diagnosis.py")
 
@@ -15,17 +16,20 @@ class StackError(AssertionError):
     """The stack does not do what it should; the text says what, and what was found to be the cause."""
 
 
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+def engine_answers() -> bool:
+    """Does a Docker engine answer?"""
+    try:
+        return subprocess.run(["docker", "info"], capture_output=True, timeout=30).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 class Stack:
-    """The project in `folder`, started with `docker compose` under a name and on ports of its own."""
+    """The project in `folder`, started with `docker compose` under a name and on ports of its own. `files` are the
+    compose files, if not those that compose finds by itself.
+    """
 
-    def __init__(self, folder: Path, name: str):
+    def __init__(self, folder: Path, name: str, files: Iterable[str] = ()):
         self.folder = folder
         self.port = free_port()
         self.environment = os.environ | {
@@ -33,13 +37,14 @@ class Stack:
             "WEB_PORT": str(self.port),
             "RABBITMQ_UI_PORT": str(free_port()),
         }
+        if files:
+            self.environment["COMPOSE_FILE"] = os.pathsep.join(files)
         self.visitor = Visitor(f"http://127.0.0.1:{self.port}")
 
     def compose(self, *arguments: str, check: bool = True, **options) -> subprocess.CompletedProcess:
         """Run `docker compose` with these arguments. Raises StackError with its output if it fails and `check`."""
-        done = subprocess.run(
-            ["docker", "compose", *arguments], cwd=self.folder, env=self.environment, capture_output=True, text=True, **options
-        )
+        command = ["docker", "compose", *arguments]
+        done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True, **options)
         if check and done.returncode:
             raise StackError(f"docker compose {' '.join(arguments)}:\n{done.stdout}\n{done.stderr}")
         return done

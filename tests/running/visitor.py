@@ -4,7 +4,7 @@ import re
 
 import requests
 
-from tests.waiting import wait_for
+from tests.running.waiting import wait_for
 
 
 class Visitor:

@@ -1,15 +1,16 @@
 """A generated project, running as processes on this machine: `make local`."""
 
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
 
 import requests
 
-from tests.ports import free_port
-from tests.visitor import Visitor
-from tests.waiting import wait_for
+from tests.running.ports import free_port
+from tests.running.visitor import Visitor
+from tests.running.waiting import wait_for
 
 
 class LocalSite:
@@ -19,7 +20,8 @@ class LocalSite:
         self.folder = folder
         self.log = folder / "local.log"
         port = free_port()
-        self.environment = os.environ | {"WEB_PORT": str(port)}
+        dotenv = folder / ".env"
+        dotenv.write_text(re.sub(r"(?m)^WEB_PORT=.*$", f"WEB_PORT={port}", dotenv.read_text()))
         self.visitor = Visitor(f"http://127.0.0.1:{port}")
         self.process: subprocess.Popen | None = None
 
@@ -27,7 +29,7 @@ class LocalSite:
         """Start web, worker and beat and wait until web answers. Raises AssertionError with the log if it does not."""
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                ["make", "local"], cwd=self.folder, env=self.environment, stdout=log, stderr=log, start_new_session=True
+                ["make", "local"], cwd=self.folder, stdout=log, stderr=log, start_new_session=True
             )
 
         def answers():
@@ -47,9 +49,12 @@ class LocalSite:
             wait_for(self.gone, "the end of all processes of make local", seconds=60)
 
     def gone(self) -> bool:
-        """Is no process of the group left?"""
-        try:
-            os.killpg(self.process.pid, 0)
-        except ProcessLookupError:
-            return True
-        return False
+        """Does no process work in the folder any more?"""
+        return not any(_working_directory(process) == self.folder for process in Path("/proc").glob("[0-9]*"))
+
+
+def _working_directory(process: Path) -> Path | None:
+    try:
+        return (process / "cwd").readlink()
+    except OSError:  # it has ended meanwhile
+        return None

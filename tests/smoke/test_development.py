@@ -1,0 +1,89 @@
+"""What a developer does with a running stack."""
+
+import os
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.running.waiting import wait_for
+
+
+@pytest.fixture(scope="module")
+def stack(running):
+    with running() as stack:
+        yield stack
+
+
+def shell(stack, code: str) -> str:
+    """Run `code` in Django's shell in the worker's container and return what it prints."""
+    return stack.compose("exec", "--no-TTY", "worker", "python", "manage.py", "shell", "--command", code).stdout.strip()
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+
+
+def test_a_change_of_code_reaches_the_worker_and_web(stack):
+    edit(stack.folder / "jobs/tasks.py", "return x + y", "return x + y + 1")
+    edit(stack.folder / "jobs/forms.py", "initial=4", "initial=6")
+
+    def sum_on_a_page_of_the_new_code():
+        try:
+            page = stack.visitor.page()
+            return 'value="6"' in page and stack.visitor.result(stack.visitor.send_add(4, 5))
+        except requests.ConnectionError:  # web is restarting
+            return None
+
+    wait_for(lambda: sum_on_a_page_of_the_new_code() == "10", "the new code of worker and web", seconds=60)
+
+    edit(stack.folder / "jobs/tasks.py", "return x + y + 1", "return x + y")
+    wait_for(lambda: sum_on_a_page_of_the_new_code() == "9", "the worker's old code", seconds=60)
+
+
+def test_a_file_made_in_a_container_belongs_to_the_user_on_the_host(stack):
+    command = ["python", "manage.py", "makemigrations", "jobs", "--empty", "--name", "made"]
+    stack.compose("exec", "--no-TTY", "web", *command)
+
+    made = stack.folder / "jobs/migrations/0002_made.py"
+    assert made.stat().st_uid == stack.folder.stat().st_uid
+    made.unlink()
+
+
+@pytest.mark.parametrize("service", ["web", "worker", "beat"])
+def test_no_process_of_ours_is_roots(stack, service):
+    script = "for process in /proc/[0-9]*; do stat -c %u $process; done"
+    owners = set(stack.compose("exec", "--no-TTY", service, "sh", "-c", script).stdout.split())
+
+    assert owners == {str(os.getuid() or 1000)}
+
+
+def test_a_running_task_ends_before_its_worker_is_restarted(stack):
+    task_id = shell(stack, "from jobs.tasks import slow; print(slow.delay(8).id)").splitlines()[-1]
+    wait_for(lambda: f"slow[{task_id}] received" in stack.logs("worker"), "the start of the slow task", seconds=20)
+
+    stack.compose("restart", "worker")
+
+    assert f"slow[{task_id}] succeeded" in stack.logs("worker")
+
+
+def test_starting_it_again_changes_nothing(stack):
+    services = ["web", "worker", "beat", "db", "redis", "cache"]
+    before = stack.compose("ps", "--quiet", *services).stdout.split()
+
+    stack.up()
+
+    assert stack.compose("ps", "--quiet", *services).stdout.split() == before
+
+
+def test_workers_can_be_scaled(stack):
+    stack.compose("up", "--detach", "--wait", "--scale", "worker=2")
+
+    answering = shell(stack, "from config.celery import app; print(len(app.control.inspect(timeout=5).ping()))")
+    assert answering.splitlines()[-1] == "2"
+    stack.check_add()
+
+
+def test_nothing_of_all_this_logged_an_error(stack):
+    stack.check_logs()

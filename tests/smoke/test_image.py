@@ -1,0 +1,52 @@
+"""The image as it comes: production, without the override file."""
+
+import subprocess
+
+import pytest
+
+from tests.smoke.conftest import SLUG
+
+IMAGE = f"{SLUG}:latest"  # what compose.yaml calls it
+
+
+@pytest.fixture(scope="module")
+def stack(running):
+    with running(files=["compose.yaml"]) as stack:
+        yield stack
+    subprocess.run(["docker", "image", "rm", "--force", IMAGE], capture_output=True, check=False)
+
+
+def run(*command: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        ["docker", "run", "--rm", "--network", "none", IMAGE, *command], capture_output=True, text=True, timeout=60
+    )
+
+
+def test_a_task_is_executed_with_production_settings(stack):
+    code = "from jobs.tasks import add; print(add.delay(4, 5).get(timeout=20))"
+    command = ["exec", "--no-TTY", "web", "python", "manage.py", "shell", "--command", code]
+
+    assert stack.compose(*command).stdout.split()[-1] == "9"
+    assert "DJANGO_SETTINGS_MODULE=config.settings.prod" in stack.compose("exec", "--no-TTY", "worker", "env").stdout
+    stack.check_logs()
+
+
+@pytest.mark.parametrize("command", [[], ["python", "manage.py", "check"], ["celery", "-A", "config", "worker"]])
+def test_it_refuses_to_start_and_names_each_missing_variable_in_a_line(stack, command):
+    done = run(*command)
+
+    for name in ["SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"]:
+        assert done.stderr.count(f"{name} is not set: ") == 1
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+
+
+def test_it_runs_as_a_numeric_user_without_rights(stack):
+    assert run("id", "-u").stdout == "10001\n"
+    assert run("touch", "/app/file").returncode != 0
+
+
+def test_it_has_the_collected_static_files_and_nothing_that_production_does_not_need(stack):
+    assert run("test", "-f", "var/static/staticfiles.json").returncode == 0
+    for absent in ["/app/.env", "/app/tests", "/app/compose.yaml", "/opt/venv/bin/pytest", "/opt/venv/bin/uv"]:
+        assert run("test", "!", "-e", absent).returncode == 0, absent

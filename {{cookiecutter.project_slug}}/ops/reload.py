@@ -1,0 +1,43 @@
+"""Runs a command and restarts it when Python code changes: `python -m ops.reload celery -A config worker`.
+
+For development. A restart or a stop is gentle: the command gets one SIGTERM and all the time that it needs, so a worker
+ends its running tasks first. (The commands that come with watchfiles and watchdog kill it after some seconds, or signal
+its pool's processes as well.)
+"""
+
+import signal
+import subprocess
+import sys
+import threading
+
+from watchfiles import PythonFilter, watch
+
+
+def main(command: list[str]) -> int:
+    """Return the exit code that `command` ends with after a SIGTERM or Ctrl-C. If it ends by itself, say after a
+    syntax error, the next change starts it again.
+    """
+    stop = threading.Event()
+
+    def start() -> subprocess.Popen:
+        # In a session of its own: Ctrl-C in a terminal reaches this process only, which passes on one SIGTERM.
+        return subprocess.Popen(command, start_new_session=True)  # noqa: S603  the command is ours
+
+    def pass_on(signum, frame) -> None:
+        stop.set()
+        process.terminate()
+
+    process = start()
+    signal.signal(signal.SIGTERM, pass_on)
+    signal.signal(signal.SIGINT, pass_on)
+    for changes in watch(".", watch_filter=PythonFilter(), stop_event=stop):
+        print(f"reload: {', '.join(sorted(path for _, path in changes))}", file=sys.stderr)
+        process.terminate()
+        process.wait()
+        if not stop.is_set():
+            process = start()
+    return process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
