@@ -38,4 +38,4 @@ class Visitor:
 
     def tick(self, seconds: float = 60) -> None:
         """Return when the page shows a tick of beat. Raises TookTooLong after `seconds`."""
-        wait_for(lambda: "<dt>Last tick</dt>" in self.page(), "a tick of beat", seconds)
+        wait_for(lambda: re.search(r"<dt>Last tick of beat</dt><dd>\d", self.page()), "a tick of beat", seconds)

@@ -8,6 +8,9 @@ from django.conf import settings
 from django.contrib.auth.decorators import user_passes_test
 from django.db import connection
 from django.shortcuts import redirect, render
+{% if cookiecutter.beat %}
+from django.utils import timezone
+{% endif %}
 from django.views.decorators.http import require_POST
 from kombu.exceptions import OperationalError
 
@@ -29,12 +32,13 @@ def _page(request, form, status=200, **context):
         "Celery": celery.__version__,
         "Database": connection.vendor,
         "Broker": celery.current_app.connection().transport_cls,
-        "Result backend": "{{ cookiecutter.result_backend }}",
+        "Result backend": (celery.current_app.conf.result_backend or "none").split(":")[0],
     }
-    context |= {"name": settings.PROJECT_NAME, "parts": parts, "form": form}
 {% if cookiecutter.beat %}
-    context["tick"] = Trace.objects.filter(task="jobs.tasks.tick").first()
+    tick = Trace.objects.filter(task="jobs.tasks.tick").first()
+    parts["Last tick of beat"] = f"{timezone.localtime(tick.finished_at):%H:%M:%S %Z}" if tick else "none yet"
 {% endif %}
+    context |= {"name": settings.PROJECT_NAME, "parts": parts, "form": form}
     return render(request, "jobs/home.html", context, status=status)
 
 

@@ -4,6 +4,9 @@ import pytest
 from django.db import connection
 from django.db.utils import OperationalError
 
+from ops import heartbeat
+from tests.waiting import wait_for
+
 
 def test_livez_needs_no_database_and_no_known_host(client):
     assert client.get("/livez", headers={"host": "10.0.0.1"}).status_code == 200
@@ -21,3 +24,9 @@ def test_readyz_is_503_while_the_database_does_not_answer(client, monkeypatch):
     monkeypatch.setattr(connection, "cursor", refuse)
 
     assert client.get("/readyz").status_code == 503
+
+
+def test_a_worker_touches_its_heartbeat(worker):
+    heartbeat.WORKER.unlink(missing_ok=True)
+
+    wait_for(heartbeat.WORKER.exists, "a touch of the heartbeat file")

@@ -1,4 +1,4 @@
-"""ops.reload: what restarts worker and beat in development."""
+"""ops.reload: what restarts a process in development."""
 
 import os
 import signal

@@ -19,7 +19,6 @@ from jobs.tasks import add, slow, tick
 {% else %}
 from jobs.tasks import add, slow
 {% endif %}
-from ops import heartbeat
 from tests.waiting import wait_for
 
 
@@ -84,9 +83,3 @@ def test_a_misspelt_queue_is_an_error_for_the_one_who_sends():
 
 def test_tasks_are_not_executed_in_the_process_that_sends_them():
     assert not app.conf.task_always_eager
-
-
-def test_a_worker_touches_its_heartbeat(worker):
-    heartbeat.WORKER.unlink(missing_ok=True)
-
-    wait_for(heartbeat.WORKER.exists, "a touch of the heartbeat file")

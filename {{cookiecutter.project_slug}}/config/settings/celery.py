@@ -100,9 +100,6 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_DEFAULT_EXCHANGE = "default"
 CELERY_TASK_DEFAULT_EXCHANGE_TYPE = "topic"
 CELERY_TASK_DEFAULT_ROUTING_KEY = "default"
-# A message that fits no queue is an error for the publisher; RabbitMQ would drop it without a word.
-# https://www.rabbitmq.com/docs/publishers#unroutable
-CELERY_TASK_ANNOTATIONS = {"*": {"mandatory": True}}
 {% endif %}
 
 # --- Delivery: a message leaves the broker when its task has ended, not when it starts ---------------------------
@@ -115,6 +112,19 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 # … so such a loss counts as a retry, and a task has a limit of them.
 CELERY_TASK_RETRY_ON_WORKER_LOST = True
+# Defaults of all tasks, which each may change: @shared_task(max_retries=…).
+CELERY_TASK_ANNOTATIONS = {
+    "*": {
+        # Retries, of lost workers too: five, ten seconds apart. Celery's own are three, three minutes apart.
+        "max_retries": 5,
+        "default_retry_delay": 10,
+{% if cookiecutter.broker == "rabbitmq" %}
+        # A message that fits no queue is an error for the publisher; RabbitMQ would drop it without a word.
+        # https://www.rabbitmq.com/docs/publishers#unroutable
+        "mandatory": True,
+{% endif %}
+    }
+}
 # A worker reserves one message for each of its processes, so that others get what it can't start yet. Price: a round
 # trip to the broker a task. https://docs.celeryq.dev/en/stable/userguide/optimizing.html#prefetch-limits
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -8,7 +8,7 @@ from config.settings.base import *
 
 DEBUG = True
 SECRET_KEY = SECRET_KEY or "insecure-and-only-for-development"
-ALLOWED_HOSTS = ["*"]  # published on 127.0.0.1 only
+ALLOWED_HOSTS = ["localhost", ".localhost", "127.0.0.1", "[::1]", *ALLOWED_HOSTS]
 
 if not CELERY_BROKER_URL:
     # Celery's own broker of files: real messages between real processes, nothing to install. It keeps no message
