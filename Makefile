@@ -22,12 +22,12 @@ smoke: $(VENV)/installed ## Build and start every combination in Docker, and run
 	$(BIN)/pytest tests/smoke
 
 lint: $(VENV)/installed ## Check the style of the template's own code
-	$(BIN)/ruff check tests docs
-	$(BIN)/ruff format --check tests docs
+	$(BIN)/ruff check hooks tests docs
+	$(BIN)/ruff format --check hooks tests docs
 
 format: $(VENV)/installed ## Format the template's own code
-	$(BIN)/ruff check --fix tests docs
-	$(BIN)/ruff format tests docs
+	$(BIN)/ruff check --fix hooks tests docs
+	$(BIN)/ruff format hooks tests docs
 
 docs: $(VENV)/installed ## Build docs/ to docs/_build, warnings are errors
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build

@@ -4,15 +4,16 @@ No network, no git, no Docker.
 """
 
 import os
+import re
 import secrets
 import string
 from pathlib import Path
 
 # path -> is it kept?
 KEEP = {
-    "deploy/redis/redis.conf": "{{ cookiecutter.__use_redis }}",
-    "ops/scheduler.py": {{ cookiecutter.beat }},
-    "tests/test_beat.py": {{ cookiecutter.beat }},
+    "deploy/redis/redis.conf": "{{ cookiecutter.__use_redis }}" == "y",
+    "ops/scheduler.py": "{{ cookiecutter.beat }}" == "True",
+    "tests/test_beat.py": "{{ cookiecutter.beat }}" == "True",
 }
 
 
@@ -22,9 +23,10 @@ def secret() -> str:
 
 
 def dotenv(example: str, uid: int, gid: int) -> str:
-    """Return `example` with a secret of its own for each `change-me` behind a `=`, and the ids of who works here."""
-    lines = [line.removesuffix("change-me") + secret() if line.endswith("=change-me") else line for line in example.split("\n")]
-    return "\n".join(lines).replace("HOST_UID=1000", f"HOST_UID={uid}").replace("HOST_GID=1000", f"HOST_GID={gid}")
+    """Return `example` with a secret of its own for each `change-me`, and with the ids of who works here."""
+    for placeholder, value in [("HOST_UID=1000", f"HOST_UID={uid}"), ("HOST_GID=1000", f"HOST_GID={gid}")]:
+        example = example.replace(placeholder, value)
+    return re.sub(r"(?m)(?<==)change-me$", lambda match: secret(), example)
 
 
 def main() -> None:
@@ -32,12 +34,18 @@ def main() -> None:
         if not keep:
             Path(path).unlink()
 
-    # Nothing runs as root in a container, so root's own files get the ids that .env.example names.
-    # Windows has no ids.
+    if not Path(".env").exists():  # written over, it would lock the owner of a running stack out of its stores
+        write_dotenv()
+
+
+def write_dotenv() -> None:
+    """Make .env, readable by its owner only, from .env.example."""
+    # Nothing runs as root in a container, so root's own files get the ids that .env.example names. Windows has no ids.
     uid, gid = (os.getuid(), os.getgid()) if hasattr(os, "getuid") and os.getuid() else (1000, 1000)
-    file = os.open(".env", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    content = dotenv(Path(".env.example").read_text(encoding="utf-8"), uid, gid)
+    file = os.open(".env", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(file, "w", encoding="utf-8", newline="\n") as env:
-        env.write(dotenv(Path(".env.example").read_text(encoding="utf-8"), uid, gid))
+        env.write(content)
 
 
 if __name__ == "__main__":

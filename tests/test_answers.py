@@ -75,6 +75,16 @@ def test_a_folder_that_is_there_is_left_alone(cookiecutter):
     assert [path.name for path in cookiecutter.here.rglob("*")] == ["my_project", "mine"]
 
 
+def test_a_project_that_is_written_over_keeps_its_secrets(cookiecutter):
+    cookiecutter("--no-input")
+    before = (cookiecutter.here / "my_project/.env").read_text()
+
+    done = cookiecutter("--no-input", "--overwrite-if-exists")
+
+    assert done.returncode == 0
+    assert (cookiecutter.here / "my_project/.env").read_text() == before
+
+
 def test_names_with_quotes_backslashes_braces_and_foreign_letters_reach_every_file_unharmed(cookiecutter):
     """Typed at the prompt: on the command line cookiecutter itself takes {{ }} for Jinja."""
     typed = [NASTY, "nasty", NASTY, NASTY]
