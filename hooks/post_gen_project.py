@@ -36,6 +36,7 @@ def main() -> None:
 
     if not Path(".env").exists():  # written over, it would lock the owner of a running stack out of its stores
         write_dotenv()
+    print("{{ cookiecutter.project_slug }} is ready. In it: docker compose up --wait, or make local without Docker")
 
 
 def write_dotenv() -> None:

@@ -163,7 +163,8 @@ def test_the_makefile_has_at_most_15_verbs_and_prints_them(bake, answers):
     project = bake(**answers)
     verbs = re.findall(r"^([a-z-]+):.*## ", (project / "Makefile").read_text(), re.MULTILINE)
 
-    printed = subprocess.run(["make"], cwd=project, capture_output=True, text=True, check=True).stdout
+    make = ["make", "--no-print-directory"]  # as if not called by another make
+    printed = subprocess.run(make, cwd=project, capture_output=True, text=True, check=True).stdout
 
     assert len(verbs) <= 15
     assert [line.split()[0] for line in printed.splitlines()] == verbs

@@ -24,7 +24,7 @@ def eager_mode(folder: Path) -> None:
 
 def queue_without_consumer(folder: Path) -> None:
     replace(folder / "config/settings/celery.py", '[queue("default")]', '[queue("default"), queue("other")]')
-    replace(folder / "compose.override.yaml", "celery -A config worker", "celery -A config worker --queues other")
+    replace(folder / "compose.yaml", "--without-mingle]", "--without-mingle, --queues, other]")
 
 
 def test_a_wrong_broker_host_is_named(running):
