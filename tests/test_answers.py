@@ -64,6 +64,12 @@ def test_a_bad_answer_typed_at_the_prompt_is_refused_too(cookiecutter):
     assert list(cookiecutter.here.iterdir()) == []
 
 
+def test_generation_needs_no_other_program(cookiecutter, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")  # no git, no docker
+
+    assert cookiecutter("--no-input").returncode == 0
+
+
 def test_a_folder_that_is_there_is_left_alone(cookiecutter):
     (cookiecutter.here / "my_project").mkdir()
     (cookiecutter.here / "my_project" / "mine").write_text("mine")

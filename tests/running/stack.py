@@ -41,10 +41,15 @@ class Stack:
             self.environment["COMPOSE_FILE"] = os.pathsep.join(files)
         self.visitor = Visitor(f"http://127.0.0.1:{self.port}")
 
+    def run(self, *command: str, **options) -> subprocess.CompletedProcess:
+        """Run a command in the project's folder, with the environment of this stack."""
+        if "input" not in options:
+            options["stdin"] = subprocess.DEVNULL
+        return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True, **options)
+
     def compose(self, *arguments: str, check: bool = True, **options) -> subprocess.CompletedProcess:
         """Run `docker compose` with these arguments. Raises StackError with its output if it fails and `check`."""
-        command = ["docker", "compose", *arguments]
-        done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True, **options)
+        done = self.run("docker", "compose", *arguments, **options)
         if check and done.returncode:
             raise StackError(f"docker compose {' '.join(arguments)}:\n{done.stdout}\n{done.stderr}")
         return done
