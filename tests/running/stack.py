@@ -31,15 +31,15 @@ class Stack:
 
     def __init__(self, folder: Path, name: str, files: Iterable[str] = ()):
         self.folder = folder
-        self.port = free_port()
+        port = free_port()
         self.environment = os.environ | {
             "COMPOSE_PROJECT_NAME": name,
-            "WEB_PORT": str(self.port),
+            "WEB_PORT": str(port),
             "RABBITMQ_UI_PORT": str(free_port()),
         }
         if files:
             self.environment["COMPOSE_FILE"] = os.pathsep.join(files)
-        self.visitor = Visitor(f"http://127.0.0.1:{self.port}")
+        self.visitor = Visitor(f"http://127.0.0.1:{port}")
 
     def run(self, *command: str, **options) -> subprocess.CompletedProcess:
         """Run a command in the project's folder, with the environment of this stack."""
