@@ -18,24 +18,21 @@ def main(command: list[str]) -> int:
     syntax error, the next change starts it again.
     """
     stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda signum, frame: stop.set())
+    signal.signal(signal.SIGINT, lambda signum, frame: stop.set())
 
     def start() -> subprocess.Popen:
         # In a session of its own: Ctrl-C in a terminal reaches this process only, which passes on one SIGTERM.
         return subprocess.Popen(command, start_new_session=True)  # noqa: S603  the command is ours
 
-    def pass_on(signum, frame) -> None:
-        stop.set()
-        process.terminate()
-
     process = start()
-    signal.signal(signal.SIGTERM, pass_on)
-    signal.signal(signal.SIGINT, pass_on)
     for changes in watch(".", watch_filter=PythonFilter(), stop_event=stop):
         print(f"reload: {', '.join(sorted(path for _, path in changes))}", file=sys.stderr)
         process.terminate()
         process.wait()
         if not stop.is_set():
             process = start()
+    process.terminate()
     return process.wait()
 
 
