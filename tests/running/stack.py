@@ -57,9 +57,16 @@ class Stack:
     def up(self, seconds: int = 180) -> None:
         """Build and start everything. Raises StackError with the diagnosis if it is not healthy after `seconds`."""
         done = self.compose("up", "--build", "--detach", "--wait", "--wait-timeout", str(seconds), check=False)
-        if done.returncode:
+        # Compose may return 0 when the time is over between two of its looks, so the answer is not taken on trust.
+        waiting = self.not_healthy()
+        if done.returncode or waiting:
             tail = "\n".join(done.stderr.splitlines()[-15:])
-            raise StackError(f"the stack did not become healthy: {self.diagnosis()}\n{tail}")
+            raise StackError(f"the stack did not become healthy ({', '.join(waiting)}): {self.diagnosis()}\n{tail}")
+
+    def not_healthy(self) -> list[str]:
+        """Return the running services that their health checks don't call healthy."""
+        states = self.compose("ps", "--format", "{{.Service}} {{.Health}}").stdout.splitlines()
+        return [service for service, health in (state.split(" ", 1) for state in states) if health != "healthy"]
 
     def down(self) -> None:
         """Stop everything and delete its data."""

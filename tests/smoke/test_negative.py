@@ -28,7 +28,9 @@ def queue_without_consumer(folder: Path) -> None:
 
 
 def test_a_wrong_broker_host_is_named(running):
-    with pytest.raises(StackError, match=r"can't reach the broker redis://:\*\*@nowhere:6379/0"):
+    with pytest.raises(
+        StackError, match=r"healthy \(worker\): web can't reach the broker redis://:\*\*@nowhere:6379/0"
+    ):
         with running(wrong_broker_host, seconds=45):
             pass
 
