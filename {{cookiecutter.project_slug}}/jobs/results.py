@@ -30,6 +30,8 @@ def outcome_of(task_id: str) -> Outcome:
 {% else %}
     """Return how far the task is, by the result backend; `result` is the exception's text if it failed."""
     answer = AsyncResult(task_id)
+    # The state first: once it is final the backend's answer is kept, so the result is of the same moment.
+    state = answer.state
     result = answer.result
-    return Outcome(answer.state, str(result) if isinstance(result, Exception) else result)
+    return Outcome(state, str(result) if isinstance(result, Exception) else result)
 {% endif %}
