@@ -12,7 +12,12 @@ from pathlib import Path
 # path -> is it kept?
 KEEP = {
     "deploy/redis/redis.conf": "{{ cookiecutter.__use_redis }}" == "y",
+    "jobs/api.py": "{{ cookiecutter.rest_api }}" == "True",
+    "jobs/cleanup.py": "{{ cookiecutter.beat }}" == "True",
+    "jobs/openapi.py": "{{ cookiecutter.rest_api }}" == "True",
     "ops/scheduler.py": "{{ cookiecutter.beat }}" == "True",
+    "tests/jobs/test_api.py": "{{ cookiecutter.rest_api }}" == "True",
+    "tests/jobs/test_cleanup.py": "{{ cookiecutter.beat }}" == "True",
     "tests/test_beat.py": "{{ cookiecutter.beat }}" == "True",
 }
 

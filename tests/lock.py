@@ -18,7 +18,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         projects = [
             Path(cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=f"{folder}/{number}"))
-            for number, answers in enumerate(every("broker", "result_backend", "beat"))
+            for number, answers in enumerate(every("broker", "result_backend", "beat", "rest_api"))
         ]
         Path(folder, "pyproject.toml").write_text(pyproject_of_all(projects), encoding="utf-8")
         target = TEMPLATE / "{{cookiecutter.project_slug}}" / "constraints.txt"

@@ -147,11 +147,11 @@ def test_stores_stand_on_a_network_without_a_way_in_or_out(bake, answers):
 def test_each_service_that_stays_has_a_health_check_and_starts_after_what_it_needs(bake, answers):
     base, _, _ = composed(bake(**answers))
     services = base["services"]
-    needed = set(services) - {"web", "worker", "beat", "db", "migrate"}
+    needed = set(services) - {"web", "worker", "sweep", "beat", "db", "migrate"}
 
     for name in set(services) - {"migrate"}:
         assert services[name]["healthcheck"]["test"], name
-    for name in {"web", "worker", "beat"} & set(services):
+    for name in {"web", "worker", "sweep", "beat"} & set(services):
         assert services[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
         assert needed <= set(services[name]["depends_on"])
     assert services["migrate"]["depends_on"] == {"db": {"condition": "service_healthy"}}

@@ -41,6 +41,11 @@ class LocalSite:
 
         wait_for(answers, f"an answer of {self.visitor.url}/readyz", seconds=120)
 
+    def shell(self, code: str) -> str:
+        """Run `code` in Django's shell and return what it prints."""
+        command = [".venv/bin/python", "manage.py", "shell", "--verbosity", "0", "--command", code]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=True).stdout.strip()
+
     def down(self) -> None:
         """Stop it as Ctrl-C does, and wait until no process is left."""
         if self.process:

@@ -1,11 +1,11 @@
 """What a developer does with a running stack."""
 
 import os
-from pathlib import Path
 
 import pytest
 import requests
 
+from tests.running.editing import replace
 from tests.running.waiting import wait_for
 
 
@@ -15,19 +15,9 @@ def stack(running):
         yield stack
 
 
-def shell(stack, code: str) -> str:
-    """Run `code` in Django's shell in the worker's container and return what it prints."""
-    return stack.compose("exec", "--no-TTY", "worker", "python", "manage.py", "shell", "--command", code).stdout.strip()
-
-
-def edit(file: Path, old: str, new: str) -> None:
-    assert old in file.read_text()
-    file.write_text(file.read_text().replace(old, new))
-
-
 def test_a_change_of_code_reaches_the_worker_and_web(stack):
-    edit(stack.folder / "jobs/tasks.py", "return x + y", "return x + y + 1")
-    edit(stack.folder / "jobs/forms.py", "initial=4", "initial=6")
+    replace(stack.folder / "jobs/tasks.py", "return x + y", "return x + y + 1")
+    replace(stack.folder / "jobs/forms.py", "initial=4", "initial=6")
 
     def sum_on_a_page_of_the_new_code():
         try:
@@ -38,7 +28,7 @@ def test_a_change_of_code_reaches_the_worker_and_web(stack):
 
     wait_for(lambda: sum_on_a_page_of_the_new_code() == "10", "the new code of worker and web", seconds=60)
 
-    edit(stack.folder / "jobs/tasks.py", "return x + y + 1", "return x + y")
+    replace(stack.folder / "jobs/tasks.py", "return x + y + 1", "return x + y")
     wait_for(lambda: sum_on_a_page_of_the_new_code() == "9", "the worker's old code", seconds=60)
 
 
@@ -46,12 +36,12 @@ def test_a_file_made_in_a_container_belongs_to_the_user_on_the_host(stack):
     command = ["python", "manage.py", "makemigrations", "jobs", "--empty", "--name", "made"]
     stack.compose("exec", "--no-TTY", "web", *command)
 
-    made = stack.folder / "jobs/migrations/0002_made.py"
+    made = stack.folder / "jobs/migrations/0003_made.py"
     assert made.stat().st_uid == stack.folder.stat().st_uid
     made.unlink()
 
 
-@pytest.mark.parametrize("service", ["web", "worker", "beat"])
+@pytest.mark.parametrize("service", ["web", "worker", "sweep", "beat"])
 def test_no_process_of_ours_is_roots(stack, service):
     script = "for process in /proc/[0-9]*; do stat -c %u $process; done"
     owners = set(stack.compose("exec", "--no-TTY", service, "sh", "-c", script).stdout.split())
@@ -60,7 +50,7 @@ def test_no_process_of_ours_is_roots(stack, service):
 
 
 def test_a_running_task_ends_before_its_worker_is_restarted(stack):
-    task_id = shell(stack, "from jobs.tasks import slow; print(slow.delay(8).id)").splitlines()[-1]
+    task_id = stack.shell("from jobs.tasks import slow; print(slow.delay(8).id)")
     wait_for(lambda: f"slow[{task_id}] received" in stack.logs("worker"), "the start of the slow task", seconds=20)
 
     stack.compose("restart", "worker")
@@ -69,7 +59,7 @@ def test_a_running_task_ends_before_its_worker_is_restarted(stack):
 
 
 def test_starting_it_again_changes_nothing(stack):
-    services = ["web", "worker", "beat", "db", "redis", "cache"]
+    services = ["web", "worker", "sweep", "beat", "db", "redis", "cache"]
     before = stack.compose("ps", "--quiet", *services).stdout.split()
 
     stack.up()
@@ -80,8 +70,8 @@ def test_starting_it_again_changes_nothing(stack):
 def test_workers_can_be_scaled(stack):
     stack.compose("up", "--detach", "--wait", "--scale", "worker=2")
 
-    answering = shell(stack, "from config.celery import app; print(len(app.control.inspect(timeout=5).ping()))")
-    assert answering.splitlines()[-1] == "2"
+    answering = stack.shell("from config.celery import app; print(len(app.control.inspect(timeout=5).ping()))")
+    assert answering == "2"
     stack.check_add()
 
 

@@ -4,13 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.running.editing import replace
 from tests.running.stack import StackError
-
-
-def replace(file: Path, old: str, new: str) -> None:
-    text = file.read_text()
-    assert old in text, f"{file.name} has no {old!r}"
-    file.write_text(text.replace(old, new))
 
 
 def wrong_broker_host(folder: Path) -> None:

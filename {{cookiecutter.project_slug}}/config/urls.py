@@ -5,5 +5,8 @@ from django.urls import include, path
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+{% if cookiecutter.rest_api %}
+    path("api/", include("jobs.api")),
+{% endif %}
     path("", include("jobs.urls")),
 ]

@@ -1,4 +1,6 @@
-"""Sample tasks. Each may run twice when a worker dies (acks late), so each gives the same end when it does."""
+"""Celery's tasks: `work`, which works on jobs, and plain ones as samples. Each may run twice when a worker dies (acks
+late), so each gives the same end when it does.
+"""
 
 import time
 {% if cookiecutter.beat %}
@@ -10,7 +12,18 @@ from celery import shared_task
 from django.utils import timezone
 {% endif %}
 
+{% if cookiecutter.beat %}
+from jobs import cleanup, worker
+{% else %}
+from jobs import worker
+{% endif %}
 from jobs.models import Trace
+
+
+@shared_task
+def work(job_id: str) -> None:
+    """Work on a job of the ledger, if nobody else does."""
+    worker.work(job_id)
 
 
 {% if cookiecutter.result_backend == "none" %}
@@ -39,4 +52,10 @@ def tick(self) -> None:
     """Leave a Trace that beat, broker and worker work, and delete the ticks of more than a day ago."""
     Trace.leave(self.request, None)
     Trace.objects.filter(task=self.name, finished_at__lt=timezone.now() - timedelta(days=1)).delete()
+
+
+@shared_task
+def clean_up() -> None:
+    """Delete old jobs and their files."""
+    cleanup.clean_up()
 {% endif %}

@@ -10,6 +10,7 @@ from pathlib import Path
 from celery import bootsteps
 
 WORKER = Path(tempfile.gettempdir(), "worker.alive")
+SWEEP = Path(tempfile.gettempdir(), "sweep.alive")
 {% if cookiecutter.beat %}
 BEAT = Path(tempfile.gettempdir(), "beat.alive")
 {% endif %}

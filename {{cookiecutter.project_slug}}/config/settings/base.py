@@ -30,6 +30,14 @@ INSTALLED_APPS = [
 {% if cookiecutter.result_backend == "django-db" %}
     "django_celery_results",
 {% endif %}
+{% if cookiecutter.rest_api %}
+    "django_filters",
+    "drf_spectacular",
+    "rest_framework",
+    "rest_framework.authtoken",
+{% endif %}
+    # Brings htmx, as a static file.
+    "django_htmx",
     "jobs",
     "ops",
 ]
@@ -37,6 +45,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     # First, so that a probe needs no valid Host header, no TLS and no session.
     "ops.health.HealthMiddleware",
+    "ops.limits.BodyLimitMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -44,6 +53,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -84,6 +94,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # A server of its own: `cache.clear()` empties the whole server's database, and a cache evicts what a broker must keep.
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
+if CACHES["default"]["BACKEND"].endswith("RedisCache"):
+    # Seconds that a request waits for a cache that does not answer. Without them: for ever.
+    CACHES["default"]["OPTIONS"] = {"socket_connect_timeout": 1, "socket_timeout": 1}
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -92,6 +105,10 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "jobs"
+LOGOUT_REDIRECT_URL = "login"
+
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "{{ cookiecutter.timezone }}"
 USE_TZ = True
@@ -99,6 +116,59 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "var" / "static"
 
+# What people upload and jobs write. Web and workers share this folder; nothing in it has an address of its own, each
+# view that sends a file checks first who asks.
+MEDIA_ROOT = env("MEDIA_ROOT", default=BASE_DIR / "var" / "media")
+
+# An internal location of nginx with MEDIA_ROOT behind it, such as /internal/media/: Django checks who asks, nginx sends
+# the file, and no process of web is kept by a slow download. Empty: Django sends it.
+# https://nginx.org/en/docs/http/ngx_http_core_module.html#internal
+ACCEL_LOCATION = env("ACCEL_LOCATION", default="")
+
+# What a request may carry, files included: ops/limits.py. (A body without a length is empty for a WSGI server.)
+MAX_BODY_BYTES = 10 * 2**20
+
+# --- Jobs: jobs/ledger.py and jobs/sweep.py ----------------------------------------------------------------------
+
+# A worker says three times in this time that it still has its job. One that does not has died, and another one gets the
+# job. Shorter: back at work sooner. Longer: a worker that hung for a moment keeps its job.
+JOBS_LEASE_SECONDS = 60
+# A job that has waited this long after it was published, without a message for it in the broker, is published again.
+JOBS_MESSAGE_GRACE_SECONDS = 30
+{% if cookiecutter.beat %}
+# Beat has jobs deleted, with their files, this long after their end.
+JOBS_KEEP_DAYS = 7
+{% endif %}
+
+{% if cookiecutter.rest_api %}
+# --- REST API: jobs/api.py ---------------------------------------------------------------------------------------
+
+# https://www.django-rest-framework.org/api-guide/settings/
+REST_FRAMEWORK = {
+    # Programs send a token (manage.py drf_create_token, or the admin), browsers their session. The first one decides
+    # how a request without either is answered: 401.
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
+    "PAGE_SIZE": 50,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    # For each user: a program that asks in a loop, or submits in one, must not take web or the workers from the others.
+    # Price: a batch of more jobs waits, or submits one job for all. Counted in the cache, so a few more may pass.
+    "DEFAULT_THROTTLE_RATES": {"user": "600/min", "submit": "120/min"},
+}
+# https://drf-spectacular.readthedocs.io/en/latest/settings.html
+SPECTACULAR_SETTINGS = {
+    "TITLE": PROJECT_NAME,
+    "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": "/api",
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+}
+
+{% endif %}
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

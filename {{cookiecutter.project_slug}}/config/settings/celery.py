@@ -194,5 +194,10 @@ CELERY_BEAT_SCHEDULE = {
         # A tick that found no worker for its whole period is dropped: the next one is there already.
         "options": {"expires": 30},
     },
+    "clean-up": {
+        "task": "jobs.tasks.clean_up",
+        "schedule": 3600,
+        "options": {"expires": 3600},
+    },
 }
 {% endif %}

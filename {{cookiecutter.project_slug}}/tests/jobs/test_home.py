@@ -25,6 +25,14 @@ def test_the_page_says_what_runs(staff_client, settings):
         assert part in page.content.decode()
 
 
+def test_the_page_leads_to_the_jobs_and_the_admin(staff_client):
+    page = staff_client.get("/").content.decode()
+
+    main = page.partition("<main>")[2]
+    assert 'href="/jobs/"' in main
+    assert 'href="/admin/"' in main
+
+
 def test_a_sum_sent_from_the_page_comes_back_to_the_page(worker, staff_client):
     answer = staff_client.post("/add/", {"x": 4, "y": 5})
     assert answer.status_code == 302

@@ -1,0 +1,19 @@
+from django.conf import settings
+from django.core.checks import Error, register
+
+from jobs import registry
+
+
+@register
+def queues_of_kinds(app_configs, **kwargs):
+    """A job of a misspelt queue would wait for ever."""
+    known = {queue.name for queue in settings.CELERY_TASK_QUEUES}
+    return [
+        Error(
+            f"job {kind.name}: no queue is called {kind.queue!r}",
+            hint=f"The queues in CELERY_TASK_QUEUES are {', '.join(sorted(known))}.",
+            id="jobs.E001",
+        )
+        for kind in registry.every()
+        if kind.queue not in {"", *known}
+    ]

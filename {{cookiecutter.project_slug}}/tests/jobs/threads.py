@@ -1,0 +1,35 @@
+"""Functions that run at the same time, each with a database connection of its own."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+from django.db import connections
+
+
+@contextmanager
+def in_threads(*functions: Callable) -> Iterator[list[Future]]:
+    """Start each function in a thread; they set off together. At the end all are waited for, and the first error of one
+    is raised here. Gives their futures.
+    """
+    together = threading.Barrier(len(functions))
+
+    def start(function):
+        together.wait(timeout=10)
+        try:
+            return function()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(functions)) as pool:
+        futures = [pool.submit(start, function) for function in functions]
+        yield futures
+        for future in futures:
+            future.result(timeout=60)
+
+
+def results_of(*functions: Callable) -> list:
+    """Return what the functions return, called at the same time."""
+    with in_threads(*functions) as futures:
+        return [future.result(timeout=60) for future in futures]
