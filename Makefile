@@ -1,6 +1,6 @@
 # `make` prints the verbs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick smoke lint format docs lock
+.PHONY: help demo test quick smoke bench lint format docs lock
 
 PYTHON ?= python3
 VENV := .venv
@@ -21,13 +21,17 @@ quick: $(VENV)/installed ## Run the tests that need no Docker
 smoke: $(VENV)/installed ## Build and start every combination in Docker, and run a task in it
 	$(BIN)/pytest tests/smoke
 
+bench: $(VENV)/installed ## Measure what a request waits for, with jobs and without (needs Docker)
+	$(BIN)/python -m bench.report
+	$(BIN)/python -m bench.publish
+
 lint: $(VENV)/installed ## Check the style of the template's own code
-	$(BIN)/ruff check hooks tests docs
-	$(BIN)/ruff format --check hooks tests docs
+	$(BIN)/ruff check hooks tests bench docs
+	$(BIN)/ruff format --check hooks tests bench docs
 
 format: $(VENV)/installed ## Format the template's own code
-	$(BIN)/ruff check --fix hooks tests docs
-	$(BIN)/ruff format hooks tests docs
+	$(BIN)/ruff check --fix hooks tests bench docs
+	$(BIN)/ruff format hooks tests bench docs
 
 docs: $(VENV)/installed ## Build docs/ to docs/_build, warnings are errors
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build

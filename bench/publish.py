@@ -1,0 +1,95 @@
+"""What a request pays for getting its job to a worker, while the broker answers, is stopped, or hangs: `make bench`
+
+Two ways to submit, in the same process of the same stack: the ledger's (a row and a NOTIFY; the sweep publishes), and
+a row with a plain task published after the commit (`delay_on_commit`). Needs Docker; takes some minutes.
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from cookiecutter.main import cookiecutter
+
+from tests.answers import TEMPLATE
+from tests.running.stack import Stack, engine_answers
+
+MEASURE = """
+import time
+from django.db import transaction
+from jobs import submit
+from jobs.models import Trace
+from jobs.tasks import slow
+
+def ledger(number):
+    submit("add", x=number, y=1)
+
+def publish_after_commit(number):
+    Trace.objects.create(task_id=f"bench {{time.monotonic_ns()}}", task="bench", worker="none")
+    slow.delay_on_commit(0)  # stores no result: the broker alone decides
+
+for way in [ledger, publish_after_commit]:
+    took, errors = [], 0
+    for number in range({count}):
+        began = time.monotonic()
+        try:
+            with transaction.atomic():
+                way(number)
+        except Exception as error:
+            errors += 1
+        took.append((time.monotonic() - began) * 1000)
+    took.sort()
+    print(f"{{took[len(took) // 2]:.1f}}, {{took[int(len(took) * 0.95)]:.1f}}, {{errors}} of {count}")
+"""
+
+HOP = """
+import time
+from jobs import submit
+from jobs.models import Job
+jobs = []
+for number in range(200):
+    jobs.append(submit("add", x=number, y=1).pk)
+    time.sleep(0.05)
+while Job.objects.filter(pk__in=jobs, finished_at=None).exists():
+    time.sleep(0.1)
+took = sorted((job.started_at - job.created_at).total_seconds() * 1000 for job in Job.objects.filter(pk__in=jobs))
+print(f"{took[100]:.0f}, {took[190]:.0f}")
+"""
+
+
+def main() -> None:
+    if not engine_answers():
+        sys.exit("no Docker engine answers (docker info): this benchmark needs one")
+    for broker in ["redis", "rabbitmq"]:
+        with tempfile.TemporaryDirectory() as folder:
+            answers = {"broker": broker}
+            project = Path(cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=folder))
+            stack = Stack(project, f"bench-{os.getpid()}", ["compose.yaml"])
+            try:
+                stack.up()
+                measure(stack, broker)
+            finally:
+                stack.down()
+
+
+def measure(stack: Stack, broker: str) -> None:
+    """Print the table for this broker."""
+    print(f"\n{broker}: milliseconds in the request: p50, p95, errors for the caller\n")
+    print("| the broker | ledger | row, then publish after commit |")
+    print("|---|---|---|")
+    for state, away, back, count in [
+        ("answers", "", "", 200),
+        ("is stopped", "stop", "start", 3),
+        ("hangs", "pause", "unpause", 3),
+    ]:
+        if away:
+            stack.compose(away, broker)
+        ledger, published = stack.shell(MEASURE.format(count=count)).splitlines()
+        if back:
+            stack.compose(back, broker)
+        print(f"| {state} | {ledger} | {published} |", flush=True)
+    print(f"\nfrom submit() to the start of the function: {stack.shell(HOP)} ms (p50, p95)", flush=True)
+
+
+if __name__ == "__main__":
+    main()
