@@ -80,10 +80,10 @@ class Stack:
         done = self.compose("exec", "--no-TTY", "web", "python", "-", input=DIAGNOSIS.read_text(), check=False)
         return done.stdout.strip() or f"no cause found\n{done.stderr}"
 
-    def shell(self, code: str, service: str = "web") -> str:
-        """Run `code` in Django's shell in the service's container and return what it prints."""
+    def shell(self, code: str) -> str:
+        """Run `code` in Django's shell in web's container and return what it prints."""
         command = ["python", "manage.py", "shell", "--verbosity", "0", "--command", code]
-        return self.compose("exec", "--no-TTY", service, *command).stdout.strip()
+        return self.compose("exec", "--no-TTY", "web", *command).stdout.strip()
 
     def check_add(self) -> None:
         """Send add(4, 5) from web. Raises StackError if a worker does not execute it or 9 does not come back."""

@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from tests.running.waiting import wait_for
 from tests.smoke.conftest import SLUG
 
 IMAGE = f"{SLUG}:latest"  # what compose.yaml calls it
@@ -24,11 +25,19 @@ def run(*command: str) -> subprocess.CompletedProcess:
 
 def test_a_task_is_executed_with_production_settings(stack):
     code = "from jobs.tasks import add; print(add.delay(4, 5).get(timeout=20))"
-    command = ["exec", "--no-TTY", "web", "python", "manage.py", "shell", "--command", code]
 
-    assert stack.compose(*command).stdout.split()[-1] == "9"
+    assert stack.shell(code) == "9"
     assert "DJANGO_SETTINGS_MODULE=config.settings.prod" in stack.compose("exec", "--no-TTY", "worker", "env").stdout
     stack.check_logs()
+
+
+def test_what_a_job_writes_in_the_worker_is_there_for_web(stack):
+    job = stack.shell("from jobs import submit; print(submit('build_report', rows=10).pk)")
+    this = f"from jobs.models import Job; job = Job.objects.get(pk={job!r}); "
+
+    wait_for(lambda: stack.shell(this + "print(job.status)") == "succeeded", "the end of the report", seconds=30)
+
+    assert stack.shell(this + "print(len(job.output.readlines()))") == "11"
 
 
 @pytest.mark.parametrize("command", [[], ["python", "manage.py", "check"], ["celery", "-A", "config", "worker"]])
@@ -50,3 +59,4 @@ def test_it_has_the_collected_static_files_and_nothing_that_production_does_not_
     assert run("test", "-f", "var/static/staticfiles.json").returncode == 0
     for absent in ["/app/.env", "/app/tests", "/app/compose.yaml", "/opt/venv/bin/pytest", "/opt/venv/bin/uv"]:
         assert run("test", "!", "-e", absent).returncode == 0, absent
+    assert run("find", "/opt/venv", "-name", "*.po").stdout == ""
