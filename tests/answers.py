@@ -26,18 +26,32 @@ def every(*names: str) -> list[Answers]:
     return [dict(zip(names, values, strict=True)) for values in product(*(OPTIONS[name] for name in names))]
 
 
+def _pairs(answers: Answers) -> set:
+    return set(combinations(answers.items(), 2))
+
+
 def every_pair() -> list[Answers]:
     """Return few combinations in which any two choices of different prompts meet at least once (greedy cover)."""
-
-    def pairs(answers: Answers) -> set:
-        return set(combinations(answers.items(), 2))
-
     rows = every()
-    missing = set().union(*map(pairs, rows))
+    missing = set().union(*map(_pairs, rows))
     taken = []
     while missing:
-        taken.append(max(rows, key=lambda row: len(pairs(row) & missing)))
-        missing -= pairs(taken[-1])
+        taken.append(max(rows, key=lambda row: len(_pairs(row) & missing)))
+        missing -= _pairs(taken[-1])
+    return taken
+
+
+def every_with_others(*names: str) -> list[Answers]:
+    """Return each combination of the choices of these prompts once, the others answered so that any two choices of all
+    prompts meet. Raises AssertionError if there are too few combinations for that.
+    """
+    missing = set().union(*map(_pairs, every()))
+    taken = []
+    for wanted in every(*names):
+        rows = [row for row in every() if wanted.items() <= row.items()]
+        taken.append(max(rows, key=lambda row: len(_pairs(row) & missing)))
+        missing -= _pairs(taken[-1])
+    assert not missing, f"these never meet: {missing}"
     return taken
 
 

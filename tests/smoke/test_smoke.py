@@ -1,11 +1,13 @@
-"""Each combination of broker, result backend and beat is built, started, and works on a task."""
+"""Each combination of broker, result backend and beat is built, started, and works on a task. The other prompts are
+answered in turn, so that any two choices meet.
+"""
 
 import pytest
 
-from tests.answers import every, named
+from tests.answers import every_with_others, named
 
 
-@pytest.mark.parametrize("answers", every("broker", "result_backend", "beat"), ids=named)
+@pytest.mark.parametrize("answers", every_with_others("broker", "result_backend", "beat"), ids=named)
 def test_a_task_sent_from_web_is_executed_by_the_worker_and_its_result_read_back(running, answers):
     with running(**answers) as stack:
         stack.check_add()

@@ -1,5 +1,8 @@
 """Jobs are not lost and are worked on once: jobs/ledger.py, jobs/worker.py, jobs/sweep.py."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from datetime import timedelta
@@ -14,6 +17,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
 from config.celery import app
+from config.settings.base import BASE_DIR
 from config.settings.celery import queue as celery_queue
 from jobs import ledger, output, progress, registry, submit, sweep
 from jobs.models import Job, Trace
@@ -597,6 +601,19 @@ def test_the_sweep_outlives_a_database_that_does_not_answer(worker, monkeypatch)
             assert ended(submit("add", x=4, y=5)).result == 9
         finally:
             stop.set()
+
+
+def test_the_sweep_waits_for_a_database_that_is_not_ready_and_ends_at_sigterm(tmp_path):
+    environment = {**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path}/empty.sqlite3"}
+    environment["DJANGO_SETTINGS_MODULE"] = "config.settings.dev"
+    with subprocess.Popen(
+        [sys.executable, "manage.py", "sweep"], cwd=BASE_DIR, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert any("the database does not answer, trying again" in line for line in process.stderr)
+
+        process.terminate()
+
+        assert process.wait(timeout=20) == 0
 
 
 def test_an_argument_that_submit_takes_itself_is_refused(define):
