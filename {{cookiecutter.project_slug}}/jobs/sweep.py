@@ -25,7 +25,10 @@ PAUSE_WITHOUT_NOTIFY = 0.2  # … and where nothing does
 
 
 def run(stop: threading.Event) -> None:
-    """Sweep until `stop` is set. A database or a broker that is away is waited for."""
+    """Sweep until `stop` is set. A database or a broker that is away is waited for.
+
+    `stop` is looked at and never waited for: a signal's handler that sets it while its own thread waits for it hangs.
+    """
     listener = Listener()
     look_for_lost_at = 0.0
     while not stop.is_set():
@@ -37,12 +40,12 @@ def run(stop: threading.Event) -> None:
             more = publish()
             heartbeat.SWEEP.touch()
             if not more:
-                listener.wait(stop)
+                listener.wait()
         except DatabaseError as error:
             logger.warning("sweep: the database does not answer, trying again: %s", error)
             connection.close()
             listener.close()
-            stop.wait(PAUSE)
+            time.sleep(PAUSE)
     listener.close()
 
 
@@ -117,10 +120,10 @@ class Listener:
     def __init__(self):
         self._connection = connection.copy()
 
-    def wait(self, stop: threading.Event) -> None:
+    def wait(self) -> None:
         """Return after PAUSE, or at once if there is something to do. Raises DatabaseError."""
         if connection.vendor != "postgresql":
-            stop.wait(PAUSE_WITHOUT_NOTIFY)
+            time.sleep(PAUSE_WITHOUT_NOTIFY)
         elif self._connection.connection is None:
             with self._connection.cursor() as cursor:
                 cursor.execute(f"LISTEN {ledger.CHANNEL}")

@@ -612,8 +612,10 @@ def test_the_sweep_waits_for_a_database_that_is_not_ready_and_ends_at_sigterm(tm
         assert any("the database does not answer, trying again" in line for line in process.stderr)
 
         process.terminate()
-
-        assert process.wait(timeout=20) == 0
+        try:
+            assert process.wait(timeout=20) == 0
+        finally:
+            process.kill()
 
 
 def test_an_argument_that_submit_takes_itself_is_refused(define):
