@@ -19,6 +19,9 @@ def _choices(value: object) -> list:
 
 OPTIONS = {name: _choices(CONTEXT[name]) for name in PROMPTS if _choices(CONTEXT[name])}
 
+# The prompts whose choices bring packages.
+PACKAGE_PROMPTS = ("broker", "result_backend", "beat", "rest_api")
+
 
 def every(*names: str) -> list[Answers]:
     """Return each combination of the choices of these prompts (of all prompts with choices if none is named)."""

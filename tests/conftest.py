@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.answers import PROMPTS, TEMPLATE, every
+from tests.answers import PACKAGE_PROMPTS, PROMPTS, TEMPLATE, every
 from tests.packages import pyproject_of_all
 
 
@@ -50,7 +50,7 @@ def generated_venv(bake) -> Path:
 
     It is kept in the repository's folder and made anew when the packages change.
     """
-    projects = [bake(**answers) for answers in every("broker", "result_backend", "beat", "rest_api")]
+    projects = [bake(**answers) for answers in every(*PACKAGE_PROMPTS)]
     pyproject, constraints = pyproject_of_all(projects), projects[0] / "constraints.txt"
     venv = TEMPLATE / ".venv-generated"
     key = hashlib.sha256("\n".join([sys.version, pyproject, constraints.read_text()]).encode()).hexdigest()

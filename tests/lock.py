@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cookiecutter.main import cookiecutter
 
-from tests.answers import TEMPLATE, every
+from tests.answers import PACKAGE_PROMPTS, TEMPLATE, every
 from tests.packages import pyproject_of_all
 
 COMPILE = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--upgrade", "--generate-hashes"]
@@ -18,7 +18,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         projects = [
             Path(cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=f"{folder}/{number}"))
-            for number, answers in enumerate(every("broker", "result_backend", "beat", "rest_api"))
+            for number, answers in enumerate(every(*PACKAGE_PROMPTS))
         ]
         Path(folder, "pyproject.toml").write_text(pyproject_of_all(projects), encoding="utf-8")
         target = TEMPLATE / "{{cookiecutter.project_slug}}" / "constraints.txt"

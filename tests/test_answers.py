@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.answers import CONTEXT, TEMPLATE, every
+from tests.answers import CONTEXT, PACKAGE_PROMPTS, TEMPLATE, every
 
 BAD = {
     "project_name": ["", "  ", "two\nlines"],
@@ -133,7 +133,7 @@ def test_every_prompt_has_a_label_and_every_choice_says_when_to_take_it():
 def test_no_slug_may_be_a_keyword_or_a_module_that_the_project_imports(bake):
     reserved = set(CONTEXT["_reserved_slugs"])
     imported = set()
-    for answers in every("broker", "result_backend", "beat", "rest_api"):
+    for answers in every(*PACKAGE_PROMPTS):
         for file in bake(**answers).rglob("*.py"):
             imported |= _imports(file)
 

@@ -6,8 +6,18 @@ from jobs import ledger, registry
 from jobs.models import Job, Trace
 
 
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Rows that people look at and may delete."""
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+
 @admin.register(Job)
-class JobAdmin(admin.ModelAdmin):
+class JobAdmin(ReadOnlyAdmin):
     """Nobody edits a job: its status changes by jobs.ledger only, and so do both actions."""
 
     list_display = ["created_at", "kind", "owner", "status", "progress", "attempts", "finished_at"]
@@ -16,12 +26,6 @@ class JobAdmin(admin.ModelAdmin):
     search_fields = ["id", "owner__username", "error"]
     date_hierarchy = "created_at"
     actions = ["retry", "cancel"]
-
-    def has_add_permission(self, request):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
 
     def has_steer_permission(self, request):
         """May this user retry and cancel? Whoever may change jobs, although no form here does."""
@@ -53,14 +57,8 @@ class JobAdmin(admin.ModelAdmin):
 
 
 @admin.register(Trace)
-class TraceAdmin(admin.ModelAdmin):
+class TraceAdmin(ReadOnlyAdmin):
     list_display = ["finished_at", "task", "result", "worker", "task_id"]
     list_filter = ["task"]
     search_fields = ["task_id"]
     date_hierarchy = "finished_at"
-
-    def has_add_permission(self, request):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False

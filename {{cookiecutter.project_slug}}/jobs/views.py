@@ -76,7 +76,9 @@ def job_page(request, pk):
         return HttpResponseClientRefresh()
     if not job:
         raise Http404
+    arguments, result = _json(_without_folder(job)), _json(job.result)
     context = {"name": settings.PROJECT_NAME, "job": _shown(job), "said": job.get_status_display().lower()}
+    context |= {"arguments": arguments, "result": result}
     return render(request, "jobs/_detail.html" if request.htmx else "jobs/job.html", context)
 
 
@@ -121,15 +123,18 @@ def _form_of(kind, data=None, files=None):
 
 def _shown(job):
     """Return the job with what its row on the page says."""
-    folder = f"jobs/{job.pk}/"  # of files that were sent: it says nothing to people
-    arguments = {
-        name: value.removeprefix(folder) if isinstance(value, str) else value for name, value in job.arguments.items()
-    }
-    job.short_arguments, job.whole_arguments = _short(arguments), _json(arguments)
-    job.short_result, job.whole_result = _short(job.result), _json(job.result)
+    job.short_arguments, job.short_result = _short(_without_folder(job)), _short(job.result)
     job.download = downloads.name_of(job)
     job.took = _duration(job.finished_at - job.started_at) if job.finished and job.started_at else ""
     return job
+
+
+def _without_folder(job) -> dict:
+    """Return the job's arguments, files by their names alone: where they lie says nothing to people."""
+    folder = f"jobs/{job.pk}/"
+    return {
+        name: value.removeprefix(folder) if isinstance(value, str) else value for name, value in job.arguments.items()
+    }
 
 
 def _short(value) -> str:
