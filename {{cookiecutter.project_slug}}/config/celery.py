@@ -3,12 +3,24 @@
 import os
 
 from celery import Celery
+{% if cookiecutter.broker == "redis" %}
+from celery.signals import worker_shutting_down
 
-from ops.heartbeat import WorkerHeartbeat
+from ops import drain, heartbeat
+{% else %}
+from celery.signals import before_task_publish, worker_shutting_down
+
+from ops import dead_letters, drain, heartbeat
+{% endif %}
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
 
-app = Celery("{{ cookiecutter.project_slug }}")
+app = Celery("{{ cookiecutter.project_slug }}", task_cls="ops.task:Task")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-app.steps["worker"].add(WorkerHeartbeat)
+app.steps["worker"].add(heartbeat.WorkerHeartbeat)
+{% if cookiecutter.broker == "rabbitmq" %}
+app.steps["consumer"].add(dead_letters.DeadLetters)
+before_task_publish.connect(dead_letters.leave_expiry_to_workers)
+{% endif %}
+worker_shutting_down.connect(drain.limit)

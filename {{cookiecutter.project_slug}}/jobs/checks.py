@@ -17,3 +17,12 @@ def queues_of_kinds(app_configs, **kwargs):
         for kind in registry.every()
         if kind.queue not in {"", *known}
     ]
+
+
+@register
+def lease(app_configs, **kwargs):
+    """A dead worker's job must not wait for longer than the longest that a living one may take."""
+    if settings.JOBS_LEASE_SECONDS < settings.CELERY_TASK_TIME_LIMIT:
+        return []
+    hint = f"Take less than CELERY_TASK_TIME_LIMIT, which is {settings.CELERY_TASK_TIME_LIMIT}."
+    return [Error(f"JOBS_LEASE_SECONDS={settings.JOBS_LEASE_SECONDS} is too long", hint=hint, id="jobs.E002")]

@@ -9,13 +9,21 @@ from kombu import Exchange, Queue
 
 env = environ.FileAwareEnv()
 
-# --- Time limits: the numbers that others below follow -----------------------------------------------------------
+# --- Times: the numbers that others below follow. ops/checks.py refuses those that don't fit together -------------
 
 # At the soft limit a task gets SoftTimeLimitExceeded and may clean up; at the hard limit its process is killed. A task
 # that needs longer says so: @shared_task(time_limit=…, soft_time_limit=…). Price: a forgotten limit ends a long task.
 # https://docs.celeryq.dev/en/stable/userguide/workers.html#time-limits
+# Pools of threads (-P threads) can't enforce them.
 CELERY_TASK_SOFT_TIME_LIMIT = 270
 CELERY_TASK_TIME_LIMIT = 300
+
+# How long Docker waits for a stopping worker before it kills it: compose.yaml's stop_grace_period is the same variable.
+# A worker that is told to stop ends its running tasks, but after DRAIN_SECONDS it gives them back to the broker
+# (ops/drain.py), so that it is gone in time. Price: a deploy may take this long, and tasks that are longer start again.
+# https://docs.docker.com/reference/compose-file/services/#stop_grace_period
+STOP_GRACE_SECONDS = env.int("STOP_GRACE_SECONDS", default=120)
+DRAIN_SECONDS = STOP_GRACE_SECONDS - 20
 
 # --- Broker ------------------------------------------------------------------------------------------------------
 
@@ -25,9 +33,11 @@ CELERY_BROKER_URL = env("CELERY_BROKER_URL", default="")
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     # Redis has no acknowledgements: Celery gives a message to another worker when its own has not acknowledged it
     # for this long. More than twice the hard limit, or a task that still runs is started a second time. Price: what
-    # a killed worker held comes back after 15 minutes. No countdown or eta may be longer.
+    # a killed worker held comes back after 15 minutes.
     # https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/redis.html#visibility-timeout
     "visibility_timeout": 3 * CELERY_TASK_TIME_LIMIT,
+    # Look for such messages every 10 seconds. Celery's own: every 100. Price: one short query a worker.
+    "unacked_restore_throttle": 1,
     # Without them a publish to a frozen server waits for ever. Price: a server slower than this counts as down.
     "socket_connect_timeout": 5,
     "socket_timeout": 10,
@@ -35,6 +45,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_keepalive": True,
     "health_check_interval": 25,
 }
+# A countdown's message waits in a worker, unacknowledged, and then the task still has to run: both within the
+# visibility timeout (seconds). Longer ones are refused (ops/task.py): write down what is due later, and look for it
+# regularly.
+LONGEST_COUNTDOWN = CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] - CELERY_TASK_TIME_LIMIT
 {% else %}
 # amqp://user:password@host:5672/vhost. Not set: settings/dev.py falls back to files, settings/prod.py refuses to start.
 CELERY_BROKER_URL = env("CELERY_BROKER_URL", default="")
@@ -61,6 +75,8 @@ CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 10
 # at once, not a list that grows with nobody reading it. Price: a new queue is a line here.
 # https://docs.celeryq.dev/en/stable/userguide/routing.html
 CELERY_TASK_CREATE_MISSING_QUEUES = False
+# How often a message is handed to a worker that then dies, before it is kept in DEAD_LETTERS.
+DELIVERY_LIMIT = 10
 {% if cookiecutter.broker == "redis" %}
 
 
@@ -89,12 +105,29 @@ def queue(name: str) -> Queue:
             # How long a worker may hold a message (milliseconds). RabbitMQ's 30 minutes would start a task that runs
             # longer again and again: this follows the time limit. https://www.rabbitmq.com/docs/consumers
             "x-consumer-timeout": (CELERY_TASK_TIME_LIMIT + 600) * 1000,
+            # A message whose worker died this often goes to DEAD_LETTERS, as does one that a worker refuses.
+            # RabbitMQ's own limit is 20, after which it drops the message.
+            # https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
+            "x-delivery-limit": DELIVERY_LIMIT,
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": "dead-letters",
+            # It leaves this queue only when the other one has it. Price: a full queue refuses what comes.
+            # https://www.rabbitmq.com/docs/quorum-queues#dead-lettering
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
         },
     )
 
 
 {% endif %}
 CELERY_TASK_QUEUES = [queue("default")]
+# Keeps what no worker can work on: tasks that kill their worker each time, and tasks of a name that the worker does not
+# know. No worker consumes it; `manage.py dead_letters` shows it. Price: somebody has to look.
+{% if cookiecutter.broker == "redis" %}
+DEAD_LETTERS = Queue("dead-letters")
+{% else %}
+DEAD_LETTERS = Queue("dead-letters", queue_arguments={"x-queue-type": "quorum", "x-delivery-limit": -1})
+{% endif %}
 CELERY_TASK_DEFAULT_QUEUE = "default"
 {% if cookiecutter.broker == "rabbitmq" %}
 CELERY_TASK_DEFAULT_EXCHANGE = "default"
@@ -110,21 +143,8 @@ CELERY_TASK_ACKS_LATE = True
 # The same when only the pool's process died (out of memory, segfault). Alone, a task that kills its process each time
 # would come back for ever …
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
-# … so such a loss counts as a retry, and a task has a limit of them.
+# … so such a loss counts as a retry, and a task has a limit of them: max_retries in ops/task.py.
 CELERY_TASK_RETRY_ON_WORKER_LOST = True
-# Defaults of all tasks, which each may change: @shared_task(max_retries=…).
-CELERY_TASK_ANNOTATIONS = {
-    "*": {
-        # Retries, of lost workers too: five, ten seconds apart. Celery's own are three, three minutes apart.
-        "max_retries": 5,
-        "default_retry_delay": 10,
-{% if cookiecutter.broker == "rabbitmq" %}
-        # A message that fits no queue is an error for the publisher; RabbitMQ would drop it without a word.
-        # https://www.rabbitmq.com/docs/publishers#unroutable
-        "mandatory": True,
-{% endif %}
-    }
-}
 # A worker reserves one message for each of its processes, so that others get what it can't start yet. Price: a round
 # trip to the broker a task. https://docs.celeryq.dev/en/stable/userguide/optimizing.html#prefetch-limits
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -151,6 +171,8 @@ CELERY_RESULT_BACKEND = env("CELERY_RESULT_BACKEND", default="")
 CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = 5
 CELERY_REDIS_SOCKET_TIMEOUT = 10
 CELERY_REDIS_SOCKET_KEEPALIVE = True
+# How long `delay()` of a task with a result waits for a result backend that is away: 3 tries instead of Celery's 20.
+CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"retry_policy": {"max_retries": 3}}
 {% elif cookiecutter.result_backend == "django-db" %}
 # Rows of django_celery_results in the project's database, visible in the admin. Price: two writes a task.
 CELERY_RESULT_BACKEND = "django-db"
@@ -165,6 +187,12 @@ CELERY_RESULT_EXPIRES = None
 # Results are stored for the tasks that ask: @shared_task(ignore_result=False). The others cost the backend nothing,
 # and `delay()` does not fail when only the backend is down.
 CELERY_TASK_IGNORE_RESULT = True
+# A worker process whose result backend is away waits for it with the task's result: 20 times, some minutes in all.
+# Price: so long it does nothing else.
+# https://docs.celeryq.dev/en/stable/userguide/configuration.html#result-backend-always-retry
+CELERY_RESULT_BACKEND_ALWAYS_RETRY = True
+CELERY_RESULT_BACKEND_MAX_RETRIES = 20
+CELERY_RESULT_BACKEND_BASE_SLEEP_BETWEEN_RETRIES_MS = 1000
 # STARTED tells a task that runs from one that waits. Price: one more write a task with a result.
 CELERY_TASK_TRACK_STARTED = True
 # Keeps the task's name, arguments and worker with the result. Price: its size.

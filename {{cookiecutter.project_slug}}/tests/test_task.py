@@ -1,0 +1,158 @@
+"""What every task has: ops/task.py."""
+
+import pytest
+from celery import shared_task
+{% if cookiecutter.broker == "redis" %}
+from celery.exceptions import Reject, Retry
+from django.conf import settings
+{% else %}
+from celery.exceptions import Reject, Retry
+{% endif %}
+from django.db import InterfaceError, OperationalError
+from redis import exceptions as redis
+
+from config.celery import app
+from ops import task as ops_task
+from ops.task import RECONNECTS, Task
+from tests.waiting import wait_for
+
+LOST = [OperationalError(), InterfaceError(), redis.ConnectionError(), redis.TimeoutError()]
+runs = []
+
+
+@shared_task
+def fails(message: str) -> None:
+    """Fails the first two times as if the database restarted."""
+    runs.append(message)
+    if len(runs) < 3:
+        raise OperationalError(message)
+
+
+@shared_task(bind=True, max_retries=1)
+def with_limit(self) -> None:
+    """A task that says something of its own."""
+
+
+class Sent(list):
+    """What would have been published, in the place of apply_async."""
+
+    def __call__(self, *args, **options):
+        self.append(options)
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    sent = Sent()
+    monkeypatch.setattr(ops_task.celery.canvas.Signature, "apply_async", sent)
+    return sent
+
+
+@pytest.fixture
+def in_worker():
+    """Make with_limit's request look like a worker's."""
+    options = {"id": "1", "called_directly": False, "delivery_info": {"routing_key": "default"}, "headers": None}
+    with_limit.push_request(**options)
+    yield with_limit.request
+    with_limit.pop_request()
+
+
+def test_a_plain_shared_task_has_the_projects_defaults():
+    assert isinstance(fails, Task)
+    assert (fails.max_retries, fails.default_retry_delay) == (5, 10)
+
+
+def test_a_task_may_say_otherwise():
+    assert with_limit.max_retries == 1
+
+
+def test_a_task_that_loses_its_connections_is_run_again_until_it_has_them(worker, monkeypatch):
+    monkeypatch.setattr(ops_task, "get_exponential_backoff_interval", lambda *args, **kwargs: 0)
+    runs.clear()
+
+    fails.delay("restart")
+
+    wait_for(lambda: len(runs) == 3, "the third run", seconds=20)
+
+
+@pytest.mark.parametrize("error", LOST, ids=repr)
+def test_a_lost_connection_is_a_reason_to_come_back_later(in_worker, sent, monkeypatch, error):
+    def lose():
+        raise error
+
+    monkeypatch.setattr(with_limit, "run", lose)
+
+    with pytest.raises(Retry) as retry:
+        with_limit()
+
+    assert len(sent) == 1
+    assert 1 <= retry.value.sig.options["countdown"] <= 2
+    assert retry.value.sig.options["headers"]["reconnects"] == 1
+
+
+def test_another_error_is_not(in_worker, sent, monkeypatch):
+    monkeypatch.setattr(with_limit, "run", lambda: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        with_limit()
+
+    assert not sent
+
+
+def test_a_task_called_as_a_function_raises_what_it_raises(monkeypatch):
+    def lose():
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(with_limit, "run", lose)
+
+    with pytest.raises(OperationalError):
+        with_limit()
+
+
+def test_lost_connections_do_not_count_as_retries(in_worker, sent):
+    in_worker.retries = 1
+
+    with pytest.raises(Retry) as retry:
+        with_limit.try_again(OperationalError("gone"))
+
+    assert retry.value.sig.options["retries"] == 1
+
+
+def test_the_pauses_grow_to_a_minute(in_worker, sent):
+    in_worker.headers = {"reconnects": RECONNECTS - 1}
+    pauses = []
+    for _ in range(50):
+        with pytest.raises(Retry) as retry:
+            with_limit.try_again(OperationalError("gone"))
+        pauses.append(retry.value.sig.options["countdown"])
+
+    assert 30 < max(pauses) <= 61
+    assert len(set(pauses)) > 10  # random, or all tasks would come back in one moment
+
+
+def test_a_task_gives_up_in_the_end(in_worker, sent):
+    in_worker.headers = {"reconnects": RECONNECTS}
+
+    with pytest.raises(OperationalError):
+        with_limit.try_again(OperationalError("gone"))
+
+    assert not sent
+
+
+@pytest.mark.parametrize("again", [lambda: with_limit.retry(), lambda: with_limit.try_again(OperationalError("gone"))])
+def test_a_retry_that_the_broker_does_not_take_leaves_the_message_where_it_was(in_worker, monkeypatch, again):
+    def refuse(*args, **kwargs):
+        raise ConnectionError("the broker is away")
+
+    monkeypatch.setattr(app, "send_task", refuse)
+
+    with pytest.raises(Reject) as reject:
+        again()
+
+    assert reject.value.requeue is True
+{% if cookiecutter.broker == "redis" %}
+
+
+def test_a_countdown_that_redis_would_run_twice_is_refused():
+    with pytest.raises(ValueError, match=r"at most 600 seconds"):
+        with_limit.apply_async(countdown=settings.LONGEST_COUNTDOWN + 1)
+{% endif %}
