@@ -4,11 +4,11 @@ import os
 
 from celery import Celery
 {% if cookiecutter.broker == "redis" %}
-from celery.signals import worker_shutting_down
+from celery.signals import worker_process_init, worker_shutting_down
 
 from ops import drain, heartbeat
 {% else %}
-from celery.signals import before_task_publish, worker_shutting_down
+from celery.signals import before_task_publish, worker_process_init, worker_shutting_down
 
 from ops import dead_letters, drain, heartbeat
 {% endif %}
@@ -23,4 +23,5 @@ app.steps["worker"].add(heartbeat.WorkerHeartbeat)
 app.steps["consumer"].add(dead_letters.DeadLetters)
 before_task_publish.connect(dead_letters.leave_expiry_to_workers)
 {% endif %}
+worker_process_init.connect(heartbeat.start_in_pool_process)
 worker_shutting_down.connect(drain.limit)
