@@ -1,16 +1,24 @@
-"""Fixtures of all layers: a rendered project, and a virtual environment with what generated projects need."""
+"""Fixtures of all layers: a rendered project, a virtual environment with what generated projects need, and a stack in
+Docker: without an engine the tests that need one are left out, and say so.
+"""
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from tests.answers import PACKAGE_PROMPTS, PROMPTS, TEMPLATE, every
 from tests.packages import pyproject_of_all
+from tests.running.stack import Stack, engine_answers, give_to_container_user
+
+SLUG = "smoke_project"  # one for all: their images share the layers
 
 
 @pytest.fixture(scope="session")
@@ -65,3 +73,37 @@ def generated_venv(bake) -> Path:
         subprocess.run([*install, *what], cwd=venv, check=True)
         mark.write_text(key)
     return venv / "bin"
+
+
+@pytest.fixture(scope="session")
+def docker():
+    if not engine_answers():
+        pytest.skip("no Docker engine answers (docker info)")
+    yield
+    subprocess.run(["docker", "image", "rm", "--force", f"{SLUG}:development"], capture_output=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def running(docker, bake_fresh) -> Callable:
+    """Return a context manager: a started stack with these answers, gone with its data afterwards.
+
+    `change(folder)` may spoil the project before it starts; `seconds` is how long it may take to be healthy; `files`
+    are the compose files, if not those that compose finds by itself.
+    """
+    numbers = count(1)
+
+    @contextmanager
+    def _running(
+        change: Callable[[Path], None] = lambda folder: None, seconds: int = 180, files: Iterable[str] = (), **answers
+    ) -> Iterator[Stack]:
+        folder = bake_fresh(project_slug=SLUG, **answers)
+        give_to_container_user(folder)
+        change(folder)
+        stack = Stack(folder, f"smoke-{os.getpid()}-{next(numbers)}", files)
+        try:
+            stack.up(seconds)
+            yield stack
+        finally:
+            stack.down()
+
+    return _running

@@ -24,6 +24,13 @@ def engine_answers() -> bool:
         return False
 
 
+def give_to_container_user(folder: Path) -> None:
+    """Root's files don't belong to the containers' user, who has the ids that .env names in that case."""
+    if os.getuid() == 0:
+        for path in [folder, *folder.rglob("*")]:
+            os.chown(path, 1000, 1000)
+
+
 class Stack:
     """The project in `folder`, started with `docker compose` under a name and on ports of its own. `files` are the
     compose files, if not those that compose finds by itself.

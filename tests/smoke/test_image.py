@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
+from tests.conftest import SLUG
 from tests.running.waiting import wait_for
-from tests.smoke.conftest import SLUG
 
 IMAGE = f"{SLUG}:latest"  # what compose.yaml calls it
 
