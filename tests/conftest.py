@@ -21,6 +21,10 @@ from tests.running.stack import Stack, engine_answers, give_to_container_user
 SLUG = "smoke_project"  # one for all: their images share the layers
 
 
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="run the whole fault suite, not its short form only")
+
+
 @pytest.fixture(scope="session")
 def bake(cookies_session) -> Callable[..., Path]:
     """Return a function that renders the template in this process, once for each set of answers, and returns the

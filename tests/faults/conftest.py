@@ -1,0 +1,65 @@
+"""A stack with the load app, and trials on it."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults import tally
+from tests.faults.trial import Trial
+from tests.running.editing import replace
+
+LOAD = Path(__file__).with_name("load")
+
+# A worker's hard limit, and so the time after which Redis gives a killed worker's tasks back (three times as long):
+# as short as the ledger's lease of 60 seconds allows.
+HARD_LIMIT, SOFT_LIMIT = 61, 55
+# Celery looks for what it has to give back every tenth time that ten seconds are over.
+COMES_BACK = 3 * HARD_LIMIT + 100
+
+
+@pytest.fixture(scope="module", params=["redis", "rabbitmq"])
+def broker(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def stack(running, broker):
+    with running(change=prepare, broker=broker) as stack:
+        yield stack
+
+
+def prepare(folder: Path) -> None:
+    """Put the load app into the project, with room for eight tasks at a time and shorter time limits."""
+    shutil.copytree(LOAD, folder / "load", ignore=shutil.ignore_patterns("__pycache__"))
+    replace(folder / "config/settings/base.py", '    "jobs",\n', '    "jobs",\n    "load",\n')
+    limits = folder / "config/settings/celery.py"
+    replace(limits, "CELERY_TASK_SOFT_TIME_LIMIT = 270", f"CELERY_TASK_SOFT_TIME_LIMIT = {SOFT_LIMIT}")
+    replace(limits, "CELERY_TASK_TIME_LIMIT = 300", f"CELERY_TASK_TIME_LIMIT = {HARD_LIMIT}")
+    replace(folder / ".env", "WORKER_CONCURRENCY=2", "WORKER_CONCURRENCY=8")
+
+
+@pytest.fixture(scope="module")
+def trials() -> list[Trial]:
+    """The trials of this stack so far."""
+    return []
+
+
+@pytest.fixture
+def trial(stack, broker, trials, file) -> Callable[..., Trial]:
+    """Return a function that begins a trial of this case on the stack."""
+
+    def begin(case: str, **options) -> Trial:
+        trials.append(Trial(stack, broker, case, file, **options))
+        return trials[-1]
+
+    return begin
+
+
+@pytest.fixture(scope="session")
+def file(request) -> Path:
+    """The file of tallies, new."""
+    path = tally.file(long=request.config.getoption("--long"))
+    path.unlink(missing_ok=True)
+    return path

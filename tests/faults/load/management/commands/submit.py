@@ -1,0 +1,56 @@
+import json
+import time
+
+from django.core.management.base import BaseCommand
+from jobs import submit
+from load import tasks
+
+
+class Command(BaseCommand):
+    help = "Submit a batch of plain tasks and of jobs, in turn; print as JSON what their callers met."
+
+    def add_arguments(self, parser):
+        parser.add_argument("batch")
+        parser.add_argument("--plain", type=int, default=0, metavar="N")
+        parser.add_argument("--jobs", type=int, default=0, metavar="N")
+        parser.add_argument("--seconds", type=float, default=0, help="how long each one works")
+        parser.add_argument("--task", default="plain", help="the plain tasks' name in load.tasks")
+
+    def handle(self, batch, plain, jobs, seconds, task, **options):
+        def send_plain(number):
+            getattr(tasks, task).delay(batch, number, seconds)
+
+        def send_job(number):
+            submit("load", batch=batch, number=number, seconds=seconds)
+
+        met = {"plain": Met(send_plain, plain), "ledger": Met(send_job, jobs)}
+        for number in range(max(plain, jobs)):
+            for way in met.values():
+                way.submit(number)
+        self.stdout.write(json.dumps({name: way.as_dict() for name, way in met.items()}))
+
+
+class Met:
+    """What the callers of `send` met who submitted the numbers below `count`."""
+
+    def __init__(self, send, count: int):
+        self.send, self.count = send, count
+        self.refused: list[int] = []
+        self.errors: set[str] = set()
+        self.slowest = 0.0
+
+    def submit(self, number: int) -> None:
+        if number >= self.count:
+            return
+        began = time.monotonic()
+        try:
+            self.send(number)
+        except Exception as error:  # any: a caller who gets one knows
+            self.refused.append(number)
+            self.errors.add(type(error).__name__)
+        self.slowest = max(self.slowest, time.monotonic() - began)
+
+    def as_dict(self) -> dict:
+        """Return it as JSON can hold it: `refused` are numbers, `slowest` is in seconds."""
+        errors, slowest = sorted(self.errors), round(self.slowest, 2)
+        return {"submitted": self.count, "refused": self.refused, "errors": errors, "slowest": slowest}

@@ -1,0 +1,75 @@
+"""The faults that every run of the tests makes, on each broker: 300 plain tasks and 300 jobs of 0.2 s at the same time,
+or 12 and 12 of 15 s, worked on by one worker of eight processes.
+"""
+
+import time
+from pathlib import Path
+
+from tests.faults.conftest import COMES_BACK
+from tests.faults.trial import settle
+
+KILL_TWO = Path(__file__).with_name("pool.py").read_text()
+
+
+def test_a_killed_worker_loses_nothing(stack, broker, trial):
+    """The plain tasks that it held come back at once from RabbitMQ; Redis has to wait for its visibility timeout, and
+    the last test asks for them.
+    """
+    with trial("b: the worker is killed and started again", late=broker == "redis") as case:
+        case.submit(plain=300, jobs=300, seconds=0.2)
+        case.wait_until_worked_on()
+        stack.compose("kill", "--signal", "KILL", "worker")
+        stack.compose("up", "--detach", "--no-deps", "worker")
+
+
+def test_killed_processes_of_the_pool_lose_nothing(stack, trial):
+    with trial("a: two processes of the pool are killed, three times") as case:
+        case.submit(plain=300, jobs=300, seconds=0.2)
+        for finished in (30, 60, 90):
+            case.wait_until_worked_on(finished)
+            assert len(stack.compose("exec", "--no-TTY", "worker", "python", "-", input=KILL_TWO).stdout.split()) == 2
+
+
+def test_a_restart_of_the_worker_under_long_tasks_loses_nothing(stack, trial):
+    with trial("c: the worker is restarted") as case:
+        case.submit(plain=12, jobs=12, seconds=15)
+        case.wait_until_started()
+        stack.compose("restart", "worker")
+
+
+def test_a_killed_broker_loses_nothing(stack, broker, trial):
+    with trial("d: the broker is killed and started again") as case:
+        case.submit(plain=300, jobs=300, seconds=0.2)
+        case.wait_until_worked_on()
+        stack.compose("kill", "--signal", "KILL", broker)
+        time.sleep(5)
+        stack.compose("start", broker)
+
+
+def test_a_killed_database_loses_nothing(stack, trial):
+    with trial("h: PostgreSQL is killed and started again") as case:
+        case.submit(plain=300, jobs=300, seconds=0.2)
+        case.wait_until_worked_on()
+        stack.compose("kill", "--signal", "KILL", "db")
+        time.sleep(5)
+        stack.compose("start", "db")
+
+
+def test_a_stopped_broker_is_told_to_callers_of_plain_tasks_and_delays_no_job(stack, broker, trial):
+    with trial("g: the broker is stopped at submit") as case:
+        stack.compose("stop", broker)
+        case.submit(plain=3, jobs=20)
+        stack.compose("start", broker)
+
+
+def test_a_frozen_broker_is_told_to_callers_of_plain_tasks_and_delays_no_job(stack, broker, trial):
+    with trial("g: the broker is paused at submit") as case:
+        stack.compose("pause", broker)
+        try:
+            case.submit(plain=3, jobs=20)
+        finally:
+            stack.compose("unpause", broker)
+
+
+def test_the_plain_tasks_that_a_killed_worker_held_have_come_back(trials):
+    settle(trials, seconds=COMES_BACK + 60)

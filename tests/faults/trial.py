@@ -1,0 +1,200 @@
+"""A batch of work on a running stack, a fault while it is worked on, and what became of it."""
+
+import json
+import re
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.tally import Tally, write
+from tests.running.stack import Stack
+from tests.running.waiting import TookTooLong, wait_for
+
+BACK_AT_WORK = 90  # seconds after a fault's end in which every job has begun its last attempt
+WAYS = ("plain", "ledger")
+
+RUNS = """
+SELECT way, number, count(*), extract(epoch FROM max(finished_at)) FROM load_run WHERE batch = '{batch}'
+GROUP BY way, number
+"""
+JOBS = """
+SELECT arguments->>'number', status, attempts, extract(epoch FROM started_at) FROM jobs_job
+WHERE arguments->>'batch' = '{batch}'
+"""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What the callers met who submitted a batch, one way."""
+
+    submitted: int
+    refused: list[int]  # the numbers whose callers got an exception
+    errors: list[str]
+    slowest: float  # seconds
+
+    @property
+    def accepted(self) -> set[int]:
+        return set(range(self.submitted)) - set(self.refused)
+
+
+def send(
+    stack: Stack,
+    batch: str,
+    plain: int = 0,
+    jobs: int = 0,
+    seconds: float = 0,
+    task: str = "plain",
+    environment: dict[str, str] | None = None,
+) -> dict[str, Sent]:
+    """Submit a batch from web, with these changes of its environment; return what the callers of each way met."""
+    changes = [f"--env={name}={value}" for name, value in (environment or {}).items()]
+    command = ["python", "manage.py", "submit", batch, "--plain", str(plain), "--jobs", str(jobs)]
+    command += ["--seconds", str(seconds), "--task", task]
+    done = stack.compose("exec", "--no-TTY", *changes, "web", *command)
+    return {way: Sent(**met) for way, met in json.loads(done.stdout).items()}
+
+
+class Trial:
+    """Used in a `with`: the block submits work and makes a fault and undoes it; its end is the fault's end. Then the
+    stack is made healthy, whatever happened, and if the block raised nothing, the batch is waited for, at most
+    `seconds`, counted and judged.
+
+    `late`: the broker gives the plain tasks back only after its visibility timeout. They are left to settle().
+    """
+
+    def __init__(self, stack: Stack, broker: str, case: str, file: Path, seconds: float = 150, late: bool = False):
+        self.stack, self.broker, self.case, self.file = stack, broker, case, file
+        self.seconds, self.late = seconds, late
+        self.batch = f"{case[0]}-{secrets.token_hex(3)}"
+        self.sent = {way: Sent(0, [], [], 0) for way in WAYS}
+        self.fault_ended = 0.0  # since the epoch, as all times here: containers share this machine's clock
+
+    def submit(self, plain: int, jobs: int, seconds: float = 0, task: str = "plain") -> None:
+        """Submit plain tasks and jobs that work for `seconds` each."""
+        self.sent = send(self.stack, self.batch, plain, jobs, seconds, task)
+
+    def wait_until_worked_on(self, count: int = 30) -> None:
+        """Return when `count` of each way are finished. Raises TookTooLong after a minute."""
+
+        def worked_on():
+            return all(len(self.runs()[way]) >= min(count, self.sent[way].submitted) for way in WAYS)
+
+        wait_for(worked_on, f"{count} finished of each way", seconds=60)
+
+    def wait_until_started(self) -> None:
+        """Return when the first job runs. Raises TookTooLong after a minute."""
+        wait_for(lambda: any(job["status"] == "running" for job in self.jobs()), "the start of a job", seconds=60)
+
+    def __enter__(self) -> "Trial":
+        return self
+
+    def __exit__(self, error, *_) -> None:
+        self.fault_ended = time.time()
+        make_healthy(self.stack)
+        if error:
+            return
+        ways = ["ledger"] if self.late else WAYS
+        with suppress(TookTooLong):  # the tallies say how many are not
+            wait_for(lambda: self.finished(*ways), "the whole batch", self.seconds)
+        self.judge_ledger()
+        if not self.late:
+            self.judge_plain()
+
+    def runs(self) -> dict[str, dict[int, tuple[int, float]]]:
+        """Return for each way and number how often it was finished, and when for the last time."""
+        found: dict[str, dict] = {way: {} for way in WAYS}
+        for way, number, executions, finished_at in self._rows(RUNS):
+            found.setdefault(way, {})[int(number)] = int(executions), float(finished_at)
+        return found
+
+    def jobs(self) -> list[dict]:
+        """Return the rows of the batch's jobs."""
+        names = ["number", "status", "attempts", "started_at"]
+        return [dict(zip(names, row, strict=True)) for row in self._rows(JOBS)]
+
+    def _rows(self, query: str) -> list[list[str]]:
+        # psql, because a look must cost less than the work that is looked at.
+        name = self.stack.folder.name
+        command = ["psql", "--username", name, "--dbname", name, "--quiet", "--csv", "--tuples-only"]
+        sql = query.format(batch=self.batch)
+        done = self.stack.compose("exec", "--no-TTY", "db", *command, "--command", sql)
+        return [line.split(",") for line in done.stdout.splitlines()]
+
+    def finished(self, *ways: str) -> bool:
+        """Are all that were accepted finished, these ways?"""
+        runs = self.runs()
+        return all(self.sent[way].accepted <= runs[way].keys() for way in ways)
+
+    def over(self) -> bool:
+        """Are all plain tasks finished, and can none come back?"""
+        return self.finished("plain") and not self.messages()
+
+    def messages(self) -> int:
+        """Return how many messages the broker has: with Redis of this batch, with RabbitMQ of all."""
+        if self.broker == "redis":
+            keys = [["LRANGE", "default", "0", "-1"], ["HVALS", "unacked"]]
+            done = [self.stack.compose("exec", "--no-TTY", "redis", "redis-cli", *key) for key in keys]
+            # each message's headers hold its arguments as a text for people
+            return sum(len(re.findall(rf"argsrepr[^(]*\('{self.batch}'", answer.stdout)) for answer in done)
+        queues = ["rabbitmqctl", "list_queues", "--silent", "--vhost", self.stack.folder.name, "messages"]
+        return sum(map(int, self.stack.compose("exec", "--no-TTY", "rabbitmq", *queues).stdout.split()))
+
+    def tally(self, way: str) -> Tally:
+        """Count one way's half of the batch, write it to the file, and return it."""
+        sent, runs = self.sent[way], self.runs()[way]
+        unfinished = sent.accepted - runs.keys()
+        stuck = 0
+        if unfinished and way == "plain":
+            stuck = min(len(unfinished), self.messages())
+        elif unfinished:
+            stuck = sum(job["status"] in ("waiting", "running") for job in self.jobs())
+        last = max((finished_at for _, finished_at in runs.values()), default=None)
+        tally = Tally(
+            broker=self.broker,
+            case=self.case,
+            way=way,
+            submitted=sent.submitted,
+            refused=len(sent.refused),
+            errors=sent.errors,
+            slowest=sent.slowest,
+            finished=len(runs),
+            lost=len(unfinished) - stuck,
+            stuck=stuck,
+            twice=sum(executions > 1 for executions, _ in runs.values()),
+            last=last and round(last - self.fault_ended, 1),
+        )
+        write(tally, self.file)
+        return tally
+
+    def judge_ledger(self) -> None:
+        """Nothing may be refused, lost, stuck or worked twice, and all work goes on in time."""
+        tally = self.tally("ledger")
+        assert (tally.refused, tally.lost, tally.stuck, tally.twice) == (0, 0, 0, 0), tally
+        back = max(float(job["started_at"]) for job in self.jobs()) - self.fault_ended
+        assert back <= BACK_AT_WORK, f"a job was started only {back:.0f} s after the fault: {tally}"
+
+    def judge_plain(self) -> None:
+        """What was accepted is finished at least once; who was refused has got an exception."""
+        tally = self.tally("plain")
+        assert (tally.lost, tally.stuck) == (0, 0), tally
+
+
+def make_healthy(stack: Stack) -> None:
+    """Start what was stopped, and wait until all is healthy. Raises StackError."""
+    services = [name for name in stack.compose("config", "--services").stdout.split() if name != "migrate"]
+    stack.compose("up", "--detach", "--no-deps", "--wait", "--wait-timeout", "180", *services)
+
+
+def settle(trials: list[Trial], seconds: float) -> None:
+    """Wait, at most `seconds` from the last fault's end, until all plain tasks are finished and the broker has no
+    message of them any more; then count and judge them for good: what comes back late may run twice.
+    """
+    end = max(trial.fault_ended for trial in trials) + seconds
+    for trial in trials:
+        with suppress(TookTooLong):  # the tally says how many are not
+            wait_for(trial.over, "the last plain task", max(1, end - time.time()))
+    tallies = [trial.tally("plain") for trial in trials]
+    bad = [tally for tally in tallies if tally.lost or tally.stuck]
+    assert not bad, bad
