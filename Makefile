@@ -1,6 +1,6 @@
 # `make` prints the verbs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick smoke bench lint format docs lock
+.PHONY: help demo test quick smoke faults bench lint format docs lock
 
 PYTHON ?= python3
 VENV := .venv
@@ -16,10 +16,14 @@ test: $(VENV)/installed lint ## Run all tests; those that need Docker are left o
 	$(BIN)/pytest
 
 quick: $(VENV)/installed ## Run the tests that need no Docker
-	$(BIN)/pytest --ignore tests/smoke
+	$(BIN)/pytest --ignore tests/smoke --ignore tests/faults
 
 smoke: $(VENV)/installed ## Build and start every combination in Docker, and run a task in it
 	$(BIN)/pytest tests/smoke
+
+faults: $(VENV)/installed ## Make every fault on each broker and write what is lost into docs/faults.md (Docker, about an hour)
+	$(BIN)/pytest tests/faults --long
+	$(BIN)/python -m tests.faults.report
 
 bench: $(VENV)/installed ## Measure what a request waits for, with jobs and without (needs Docker)
 	$(BIN)/python -m bench.report

@@ -1,5 +1,7 @@
 """A stack with the load app, and trials on it."""
 
+import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from tests.faults import tally
 from tests.faults.trial import Trial
 from tests.running.editing import replace
+from tests.running.stack import Stack
 
 LOAD = Path(__file__).with_name("load")
 
@@ -24,10 +27,33 @@ def broker(request):
     return request.param
 
 
+@pytest.fixture(scope="session")
+def long_form(request):
+    if not request.config.getoption("--long"):
+        pytest.skip("long form: make faults")
+
+
 @pytest.fixture(scope="module")
 def stack(running, broker):
     with running(change=prepare, broker=broker) as stack:
+        note_versions(stack, broker)
         yield stack
+
+
+def note_versions(stack: Stack, broker: str) -> None:
+    """Write down for the report what runs in the stack."""
+    packages = "import celery, kombu, django; print(celery.__version__, kombu.__version__, django.__version__)"
+    celery, kombu, django = stack.compose("exec", "--no-TTY", "web", "python", "-c", packages).stdout.split()
+    versions = {"Celery": celery, "kombu": kombu, "Django": django}
+    postgres = stack.compose("exec", "--no-TTY", "db", "postgres", "--version").stdout
+    versions["PostgreSQL"] = postgres.split()[2]
+    if broker == "redis":
+        server = stack.compose("exec", "--no-TTY", "redis", "redis-server", "--version").stdout
+        versions["Redis"] = re.search(r"v=(\S+)", server)[1]
+    else:
+        versions["RabbitMQ"] = stack.compose("exec", "--no-TTY", "rabbitmq", "rabbitmqctl", "version").stdout.strip()
+    tally.FOLDER.mkdir(exist_ok=True)
+    (tally.FOLDER / f"versions-{broker}.json").write_text(json.dumps(versions))
 
 
 def prepare(folder: Path) -> None:
@@ -41,8 +67,8 @@ def prepare(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def trials() -> list[Trial]:
-    """The trials of this stack so far."""
+def trials(stack) -> list[Trial]:
+    """The trials on this stack so far."""
     return []
 
 

@@ -9,6 +9,8 @@ from tests.faults import tally
 from tests.faults.conftest import prepare
 from tests.faults.trial import send
 
+pytestmark = pytest.mark.usefixtures("long_form")
+
 QUEUED = 500
 HEADROOM = 6 * 2**20  # bytes that the cache may take beyond what is used already
 

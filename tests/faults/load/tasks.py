@@ -1,5 +1,7 @@
 """Plain tasks. No options of their own: the project's defaults are what is tested."""
 
+import os
+import signal
 import time
 
 from celery import shared_task
@@ -10,3 +12,25 @@ from load.models import Run
 def plain(batch: str, number: int, seconds: float) -> None:
     time.sleep(seconds)
     Run.objects.create(batch=batch, way="plain", number=number)
+
+
+@shared_task(ignore_result=False)
+def with_result(batch: str, number: int, seconds: float) -> int:
+    plain(batch, number, seconds)
+    return number
+
+
+@shared_task
+def poison(batch: str, number: int, seconds: float) -> None:
+    """Leave a row for this start, then kill the process."""
+    Run.objects.create(batch=batch, way="poison", number=number)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@shared_task
+def greedy(batch: str, number: int, seconds: float) -> None:
+    """Leave a row for this start, then take memory until somebody stops it."""
+    Run.objects.create(batch=batch, way="greedy", number=number)
+    taken = []
+    while True:
+        taken.append(bytearray(os.urandom(2**20)))

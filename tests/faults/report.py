@@ -1,0 +1,64 @@
+"""Writes what the whole fault suite has counted into docs/faults.md: `make faults`"""
+
+import json
+import os
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.answers import TEMPLATE
+from tests.faults import tally
+
+PAGE = TEMPLATE / "docs" / "faults.md"
+BETWEEN = re.compile(r"(<!-- measured: make faults -->\n).*(<!-- end -->)", re.DOTALL)
+
+
+def main() -> None:
+    path = tally.file(long=True)
+    if not path.exists():
+        sys.exit("nothing to report: only `make faults` runs the whole suite")
+    parts = [machine(path), cases(tally.read(path)), eviction(tally.FOLDER / "eviction.jsonl")]
+    measured = "\n\n".join(parts)
+    text, found = BETWEEN.subn(lambda marks: f"{marks[1]}\n{measured}\n\n{marks[2]}", PAGE.read_text())
+    assert found == 1, f"{PAGE.name} has no place for the table"
+    PAGE.write_text(text)
+
+
+def machine(path: Path) -> str:
+    """Return when and on what it was measured."""
+    day = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
+    versions: dict[str, str] = {}
+    for file in sorted(tally.FOLDER.glob("versions-*.json")):
+        versions |= json.loads(file.read_text())
+    with_versions = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return f"Measured on {day}, {os.cpu_count()} cores: {with_versions}."
+
+
+def cases(tallies: list[tally.Tally]) -> str:
+    """Return a table with a line for each case, broker and way."""
+    head = ["case", "broker", "way", "submitted", "refused", "finished", "lost", "stuck", "twice"]
+    head += ["last one after (s)", "slowest caller (s)"]
+    rows = []
+    for it in tallies:
+        refused = f"{it.refused}: {', '.join(it.errors)}" if it.refused else 0
+        last = "-" if it.last is None else max(0, it.last)
+        counts = [it.submitted, refused, it.finished, it.lost, it.stuck, it.twice]
+        rows.append([it.case, it.broker, it.way, *counts, last, it.slowest])
+    return table(head, rows)
+
+
+def eviction(path: Path) -> str:
+    """Return the table of the experiment with a server that is full."""
+    newest = {line["policy"]: line for line in map(json.loads, path.read_text().splitlines())}
+    head = ["`maxmemory-policy`", "queued", "left when full", "cache entries refused", "the next publisher is told"]
+    return table(head, [list(line.values()) for line in newest.values()])
+
+
+def table(head: list[str], rows: list[list]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""The faults of `make faults` only: as in the short form, with results on another Redis than the broker's."""
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults import tally
+from tests.faults.conftest import COMES_BACK, prepare
+from tests.faults.trial import Trial, send, settle
+from tests.running.editing import replace
+from tests.running.stack import Stack
+from tests.running.waiting import wait_for
+
+pytestmark = pytest.mark.usefixtures("long_form")
+
+TICKS_EVERY = 2  # seconds
+RESULTS = {"redis": "cache", "rabbitmq": "redis"}  # which service has the results, by broker
+
+# Results go to the broker's Redis by default. Here they may be away while the broker is not.
+RESULTS_ELSEWHERE = """
+x-results: &results
+  environment:
+    CELERY_RESULT_BACKEND: redis://:${CACHE_PASSWORD}@cache:6379/1
+services:
+  web: *results
+  worker: *results
+  sweep: *results
+  beat: *results
+"""
+
+
+@pytest.fixture(scope="module")
+def stack(running, broker):
+    def change(folder: Path) -> None:
+        prepare(folder)
+        replace(folder / "config/settings/celery.py", '"schedule": 30,', f'"schedule": {TICKS_EVERY},')
+        (folder / "compose.results.yaml").write_text(RESULTS_ELSEWHERE)
+
+    files = ["compose.yaml", "compose.override.yaml"]
+    if broker == "redis":
+        files.append("compose.results.yaml")
+    with running(change=change, files=files, broker=broker) as stack:
+        yield stack
+
+
+def container(stack: Stack, service: str) -> str:
+    """Return the id of the service's only container."""
+    return stack.compose("ps", "--quiet", service).stdout.strip()
+
+
+def test_a_recreated_broker_loses_nothing(stack, broker, trial):
+    with trial("e: the broker's container is made anew, its volume kept") as case:
+        case.submit(plain=300, jobs=300, seconds=0.2)
+        case.wait_until_worked_on()
+        stack.compose("up", "--detach", "--no-deps", "--force-recreate", broker)
+
+
+def limit_memory(stack: Stack, broker: str, bytes_more: int) -> None:
+    """Let the broker have this much memory more than it has; RabbitMQ none."""
+    if broker == "redis":
+        redis = ["exec", "--no-TTY", "redis", "redis-cli"]
+        info = stack.compose(*redis, "INFO", "memory").stdout.split()
+        used = int(dict(line.split(":") for line in info if ":" in line)["used_memory"])
+        stack.compose(*redis, "CONFIG", "SET", "maxmemory", str(used + bytes_more))
+    else:
+        stack.compose("exec", "--no-TTY", "rabbitmq", "rabbitmqctl", "set_vm_memory_high_watermark", "0.0001")
+
+
+def relieve(stack: Stack, broker: str) -> None:
+    """Take limit_memory() back."""
+    if broker == "redis":
+        stack.compose("exec", "--no-TTY", "redis", "redis-cli", "CONFIG", "SET", "maxmemory", "512mb")
+    else:
+        stack.compose("exec", "--no-TTY", "rabbitmq", "rabbitmqctl", "set_vm_memory_high_watermark", "0.6")
+
+
+def test_a_full_broker_is_told_to_publishers_and_loses_nothing(stack, broker, trial):
+    """Redis takes some tasks before it is full. RabbitMQ blocks each publisher until its time is over, hence three."""
+    plain = 300 if broker == "redis" else 3
+    with trial("f: the broker's memory is full, no worker runs") as case:
+        stack.compose("stop", "worker")
+        limit_memory(stack, broker, 100_000)
+        try:
+            case.submit(plain=plain, jobs=300, seconds=0.2)
+        finally:
+            relieve(stack, broker)
+    assert case.sent["plain"].refused
+
+
+def test_a_broker_that_is_full_while_workers_consume_loses_no_job(stack, broker, trial):
+    """Redis hands a message over in two steps: it leaves the queue, then it is noted as held. A full server refuses the
+    second, and the message is gone. So plain tasks on Redis are counted here, not asserted.
+    """
+    with trial("f: the broker's memory is full for 10 s, workers consume", counts_plain=broker == "redis") as case:
+        case.submit(plain=300, jobs=300, seconds=0.2)
+        case.wait_until_worked_on()
+        limit_memory(stack, broker, -100_000)
+        try:
+            time.sleep(10)
+        finally:
+            relieve(stack, broker)
+
+
+def test_two_beats_tick_as_often_as_one(stack, broker, file):
+    seconds = 10 * TICKS_EVERY
+
+    def ticks() -> int:
+        count = "SELECT count(*) FROM jobs_trace WHERE task = 'jobs.tasks.tick'"
+        name = stack.folder.name
+        psql = ["psql", "--username", name, "--dbname", name, "--tuples-only", "--command", count]
+        before = int(stack.compose("exec", "--no-TTY", "db", *psql).stdout)
+        time.sleep(seconds)
+        return int(stack.compose("exec", "--no-TTY", "db", *psql).stdout) - before
+
+    one = ticks()
+    scale = ["up", "--detach", "--no-deps", "--wait", "--scale"]
+    stack.compose(*scale, "beat=2", "beat")
+    try:
+        two = ticks()
+    finally:
+        stack.compose(*scale, "beat=1", "beat")
+
+    case = f"i: two beats for {seconds} s"
+    counts = {"submitted": one, "finished": two, "lost": max(0, one - two), "twice": max(0, two - one)}
+    told = {"refused": 0, "errors": [], "slowest": 0, "stuck": 0, "last": None}
+    tally.write(tally.Tally(broker=broker, case=case, way="tick", **counts, **told), file)
+    assert abs(two - one) <= 1  # the first or the last one may fall on either side
+
+
+def starts(case: Trial, way: str) -> int:
+    """Return how often the bad task of this batch was started."""
+    return sum(executions for executions, _ in case.runs().get(way, {}).values())
+
+
+def test_a_task_that_takes_more_memory_than_the_worker_has_stops_and_harms_no_other(stack, trial):
+    worker = container(stack, "worker")
+    with trial("j: a task takes more memory than the worker has", seconds=300) as case:
+        limit = ["--memory", "1g", "--memory-swap", "1g", worker]
+        subprocess.run(["docker", "update", *limit], check=True, capture_output=True)
+        try:
+            case.submit(plain=300, jobs=300, seconds=0.2)
+            send(stack, case.batch, plain=1, task="greedy")
+            wait_for(lambda: starts(case, "greedy"), "the start of the greedy task", seconds=60)
+            stops(case, "greedy")
+        finally:
+            free = ["--memory", "16g", "--memory-swap", "16g", worker]
+            subprocess.run(["docker", "update", *free], check=True, capture_output=True)
+
+
+def test_a_task_that_kills_its_process_each_time_stops_and_harms_no_other(stack, trial):
+    with trial("n: a task kills its process each time") as case:
+        case.submit(plain=300, jobs=300, seconds=0.2)
+        send(stack, case.batch, plain=1, task="poison")
+        wait_for(lambda: starts(case, "poison"), "the start of the poison", seconds=60)
+        stops(case, "poison")
+
+
+def stops(case: Trial, way: str) -> None:
+    """Return when the bad task is not started any more: at most once and five times again. Raises AssertionError."""
+    wait_for(case.over, "the last message of the bad task", seconds=180)
+    assert 1 <= starts(case, way) <= 6
+
+
+def test_a_worker_without_network_loses_nothing(stack, broker, trial):
+    """It loses the broker and the database at the same time."""
+    worker, project = container(stack, "worker"), stack.environment["COMPOSE_PROJECT_NAME"]
+
+    def network(action: str) -> None:
+        for name in ("data", "default"):
+            subprocess.run(["docker", "network", action, f"{project}_{name}", worker], check=True, capture_output=True)
+
+    with trial("k: the worker's network is cut for 30 s", late=broker == "redis") as case:
+        case.submit(plain=300, jobs=300, seconds=0.2)
+        case.wait_until_worked_on()
+        network("disconnect")
+        try:
+            time.sleep(30)
+        finally:
+            network("connect")
+
+
+def test_results_that_cannot_be_stored_lose_no_task(stack, broker, trial):
+    results = RESULTS[broker]
+    with trial("m: the result backend is killed, and back after 10 s") as case:
+        case.submit(plain=300, jobs=300, seconds=0.2, task="with_result")
+        case.wait_until_worked_on()
+        stack.compose("kill", "--signal", "KILL", results)
+        time.sleep(10)
+        stack.compose("start", results)
+
+
+def test_a_result_backend_that_is_stopped_is_told_to_callers_who_want_a_result(stack, broker, trial):
+    results = RESULTS[broker]
+    with trial("m: the result backend is stopped at submit") as case:
+        stack.compose("stop", results)
+        case.submit(plain=3, jobs=20, task="with_result")
+        stack.compose("start", results)
+
+
+def test_in_the_end_nothing_is_lost_and_no_job_was_worked_twice(trials):
+    settle(trials, seconds=COMES_BACK + 60)
