@@ -5,12 +5,9 @@ In this order, so that what comes back late does so while other cases run: it is
 """
 
 import time
-from pathlib import Path
 
 from tests.faults.conftest import COMES_BACK
 from tests.faults.trial import settle
-
-KILL_TWO = Path(__file__).with_name("pool.py").read_text()
 
 
 def test_a_killed_worker_loses_nothing(stack, trial):
@@ -38,7 +35,7 @@ def test_killed_processes_of_the_pool_lose_nothing(stack, trial):
         case.submit(plain=300, jobs=300, seconds=0.2)
         for finished in (30, 60, 90):
             case.wait_until_worked_on(finished)
-            assert len(stack.compose("exec", "--no-TTY", "worker", "python", "-", input=KILL_TWO).stdout.split()) == 2
+            assert len(stack.signal("worker", "SIGKILL", "pool", 2)) == 2
 
 
 def test_a_killed_database_loses_nothing(stack, trial):

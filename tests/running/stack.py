@@ -10,6 +10,7 @@ from tests.running.ports import free_port
 from tests.running.visitor import Visitor
 
 DIAGNOSIS = Path(__file__).with_name("diagnosis.py")
+CELERY_PROCESSES = Path(__file__).with_name("celery_processes.py")
 
 
 class StackError(AssertionError):
@@ -86,6 +87,14 @@ class Stack:
         """Return what is wrong between web, broker and worker, as seen from web."""
         done = self.compose("exec", "--no-TTY", "web", "python", "-", input=DIAGNOSIS.read_text(), check=False)
         return done.stdout.strip() or f"no cause found\n{done.stderr}"
+
+    def signal(self, service: str, name: str, role: str, how_many: int | None = None) -> list[str]:
+        """Send a signal to Celery's "main" process in the service's first container, or to the processes of its "pool",
+        all or this many. Return their ids.
+        """
+        command = ["python", "-", name, role, *([str(how_many)] if how_many else [])]
+        done = self.compose("exec", "--no-TTY", service, *command, input=CELERY_PROCESSES.read_text())
+        return done.stdout.split()
 
     def shell(self, code: str) -> str:
         """Run `code` in Django's shell in web's container and return what it prints."""
