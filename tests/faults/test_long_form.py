@@ -144,8 +144,8 @@ def test_a_task_that_takes_more_memory_than_the_worker_has_stops_and_harms_no_ot
         limit = ["--memory", "1g", "--memory-swap", "1g", worker]
         subprocess.run(["docker", "update", *limit], check=True, capture_output=True)
         try:
-            case.submit(plain=300, jobs=300, seconds=0.2)
             send(stack, case.batch, plain=1, task="greedy")
+            case.submit(plain=300, jobs=300, seconds=0.2)
             wait_for(lambda: starts(case, "greedy"), "the start of the greedy task", seconds=60)
             stops(case, "greedy")
         finally:
@@ -155,8 +155,8 @@ def test_a_task_that_takes_more_memory_than_the_worker_has_stops_and_harms_no_ot
 
 def test_a_task_that_kills_its_process_each_time_stops_and_harms_no_other(stack, trial):
     with trial("n: a task kills its process each time") as case:
-        case.submit(plain=300, jobs=300, seconds=0.2)
         send(stack, case.batch, plain=1, task="poison")
+        case.submit(plain=300, jobs=300, seconds=0.2)
         wait_for(lambda: starts(case, "poison"), "the start of the poison", seconds=60)
         stops(case, "poison")
 
