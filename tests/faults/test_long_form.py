@@ -162,9 +162,13 @@ def test_a_task_that_kills_its_process_each_time_stops_and_harms_no_other(stack,
 
 
 def stops(case: Trial, way: str) -> None:
-    """Return when the bad task is not started any more: at most once and five times again. Raises AssertionError."""
+    """Return when the bad task is not started any more, at most once and five times again, and its message is kept
+    where people find it. Raises AssertionError.
+    """
     wait_for(case.over, "the last message of the bad task", seconds=180)
     assert 1 <= starts(case, way) <= 6
+    kept = case.stack.compose("exec", "--no-TTY", "web", "python", "manage.py", "dead_letters").stdout
+    assert f"load.tasks.{way} ('{case.batch}', 0, " in kept
 
 
 def test_a_worker_without_network_loses_nothing(stack, broker, trial):
