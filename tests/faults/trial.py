@@ -14,6 +14,7 @@ from tests.running.waiting import TookTooLong, wait_for
 
 BACK_AT_WORK = 90  # seconds after a fault's end in which every job has begun its last attempt
 WAYS = ("plain", "ledger")
+UNFINISHED = ("waiting", "running")
 KEPT = "dead-letters"  # the queue of messages that were given up
 
 RUNS = """
@@ -136,8 +137,8 @@ class Trial:
         return all(self.sent[way].accepted <= runs[way].keys() for way in WAYS)
 
     def over(self) -> bool:
-        """Are all finished, and does no message come back that would start one again?"""
-        return self.finished() and not self.messages()
+        """Can nothing of the batch be started any more?"""
+        return not self.messages() and not any(job["status"] in UNFINISHED for job in self.jobs())
 
     def messages(self) -> int:
         """Return how many messages the broker has, KEPT aside: with Redis of this batch, with RabbitMQ of all."""
@@ -160,7 +161,7 @@ class Trial:
         if unfinished and way == "plain":
             stuck = min(len(unfinished), self.messages())
         elif unfinished:
-            stuck = sum(job["status"] in ("waiting", "running") for job in self.jobs())
+            stuck = sum(job["status"] in UNFINISHED for job in self.jobs())
         last = max((finished_at for _, finished_at in runs.values()), default=None)
         tally = Tally(
             broker=self.broker,
@@ -208,8 +209,8 @@ def make_healthy(stack: Stack) -> None:
 
 
 def settle(trials: list[Trial], seconds: float) -> None:
-    """Wait, at most `seconds` from the last fault's end, until all is finished and the broker has no message that would
-    start something again; then count and judge it for good.
+    """Wait, at most `seconds` from the last fault's end, until no message and no row would start anything again; then
+    count and judge it for good.
     """
     end = max((trial.fault_ended for trial in trials), default=0) + seconds
     for trial in trials:
