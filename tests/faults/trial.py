@@ -55,6 +55,7 @@ def send(
     command = ["python", "manage.py", "submit", batch, "--plain", str(plain), "--jobs", str(jobs)]
     command += ["--seconds", str(seconds), "--task", task]
     done = stack.compose("exec", "--no-TTY", *changes, "web", *command)
+    print(done.stderr)  # pytest shows it when the test fails
     return {way: Sent(**met) for way, met in json.loads(done.stdout).items()}
 
 

@@ -1,5 +1,6 @@
 import json
 import time
+import traceback
 
 from django.core.management.base import BaseCommand
 from jobs import submit
@@ -47,6 +48,8 @@ class Met:
             self.send(number)
         except Exception as error:  # any: a caller who gets one knows
             self.refused.append(number)
+            if type(error).__name__ not in self.errors:
+                traceback.print_exc()
             self.errors.add(type(error).__name__)
         self.slowest = max(self.slowest, time.monotonic() - began)
 
