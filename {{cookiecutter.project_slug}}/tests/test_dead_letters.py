@@ -137,14 +137,24 @@ def test_a_message_that_comes_for_the_first_time_is_not_counted(monkeypatch):
     dead_letters.count_delivery(SimpleNamespace(delivery_info={"redelivered": False}))
 
 
-def test_what_cannot_be_kept_stays_in_its_queue(monkeypatch):
-    def refuse(*args, **kwargs):
-        raise ConnectionError("the broker is away")
+def test_what_cannot_be_kept_goes_back_to_its_queue(worker, monkeypatch):
+    refusals = []
 
-    monkeypatch.setattr(dead_letters, "_publish", refuse)
-    message = SimpleNamespace(headers={}, delivery_info={"routing_key": "test"})
+    def refuse_once(*args):
+        if refusals:
+            publish(*args)
+        else:
+            refusals.append(args)
+            raise ConnectionError("the broker is away")
 
-    assert dead_letters.keep(message) is False
+    publish = dead_letters._publish
+    monkeypatch.setattr(dead_letters, "_publish", refuse_once)
+    refusing.add("b")
+
+    sent = picky.delay("b")
+
+    assert kept(sent.id)
+    assert refusals
 {% else %}
 
 
