@@ -15,6 +15,7 @@ KEEP = {
     "jobs/api.py": "{{ cookiecutter.rest_api }}" == "True",
     "jobs/cleanup.py": "{{ cookiecutter.beat }}" == "True",
     "jobs/openapi.py": "{{ cookiecutter.rest_api }}" == "True",
+    "ops/leader.py": "{{ cookiecutter.beat }}" == "True",
     "ops/scheduler.py": "{{ cookiecutter.beat }}" == "True",
     "tests/jobs/test_api.py": "{{ cookiecutter.rest_api }}" == "True",
     "tests/jobs/test_cleanup.py": "{{ cookiecutter.beat }}" == "True",

@@ -209,17 +209,17 @@ CELERY_TIMEZONE = "UTC"
 
 # --- Beat --------------------------------------------------------------------------------------------------------
 
-# Keeps the schedule in the database, where the admin shows it. An entry below is written there at each start of beat
-# and wins over edits in the admin, `enabled` aside; an entry removed here stays there until it is deleted by hand.
-# https://django-celery-beat.readthedocs.io/
+# Keeps the schedule in the database, where the admin shows it, and lets one beat of several send: ops/scheduler.py. An
+# entry below is written there when a beat begins to lead and wins over edits in the admin, `enabled` aside; an entry
+# removed here stays there until it is deleted by hand. https://django-celery-beat.readthedocs.io/
 CELERY_BEAT_SCHEDULER = "ops.scheduler:Scheduler"
-# Writes "last run" after each tick: a killed beat knows what it had sent. Price: one write a tick.
-CELERY_BEAT_SYNC_EVERY = 1
 CELERY_BEAT_SCHEDULE = {
     "tick": {
         "task": "jobs.tasks.tick",
         "schedule": 30,
-        # A tick that found no worker for its whole period is dropped: the next one is there already.
+        # A tick that found no worker for its whole period is dropped: the next one is there already. What beat missed
+        # while it was away is sent once, as one tick. An entry whose every tick counts says so, and its messages don't
+        # expire: "options": {"expires": 30, "headers": {"catch_up": True}}. Price: after a day away, a day of messages.
         "options": {"expires": 30},
     },
     "clean-up": {
