@@ -40,6 +40,10 @@ class Entry(ModelEntry):
         # django-celery-beat knows Celery's `expires` (seconds) as `expire_seconds` and drops the other name silently.
         return super()._unpack_options(**{"expire_seconds": expires, **options})
 
+    def __init__(self, model, app=None):
+        self.never_ran = not model.last_run_at  # or was switched off since
+        super().__init__(model, app=app)
+
     @property
     def is_countable(self) -> bool:
         """Can times() say when the entry is due?"""
@@ -51,10 +55,14 @@ class Entry(ModelEntry):
         return self.is_countable and bool(self.options["headers"].get("catch_up"))
 
     def times(self) -> Iterator[datetime]:
-        """Yield the times after the last run at which a countable entry is due: oldest first, in UTC, without end."""
-        start = self.model.start_time
+        """Yield the times after the last run at which a countable entry is due: oldest first, in UTC, without end. An
+        entry that never ran has missed nothing: if more than one time has gone by, the first one is now.
+        """
+        start, now = self.model.start_time, timezone.now()
         is_first = start and self.last_run_at < start  # that one is due at `start`, whatever its period
         time = start.astimezone(UTC) if is_first else self._time_after(self.last_run_at)
+        if self.never_ran and self._time_after(time) <= now:
+            time = now
         while True:
             yield time
             time = self._time_after(time)
@@ -127,8 +135,8 @@ class Scheduler(DatabaseScheduler):
             self._unsent = None
             pause = super().tick(*args, **kwargs)
         except Error as error:
-            then = "it does not lead any more, and tries again" if self._leads else "trying again"
-            logger.warning("beat: the database does not answer this beat, %s: %s", then, error)
+            then = "this beat does not lead any more, and tries again" if self._leads else "trying again"
+            logger.warning("beat: the connection to the database failed, %s: %s", then, error)
             self._step_down()
             return PAUSE
         if self._unsent:
@@ -157,24 +165,19 @@ class Scheduler(DatabaseScheduler):
     def _begin_to_lead(self):
         logger.info("beat: this beat leads")
         self._report_missed()  # first: the times that were missed are those of the schedule as it was
-        self._read_anew()
-        super().setup_schedule()
-        self._read_anew()
-        self._leads = True
-
-    def _read_anew(self):
-        # Another beat may have led: the last runs in memory are old.
+        # Read anew: another beat may have led, and the last runs in memory are old then.
         self._initial_read, self._heap, self.old_schedulers = True, None, None
+        super().setup_schedule()
+        self._leads = True
 
     def _step_down(self):
         self._leads = self._said_that_it_waits = False
-        self._dirty.clear()  # another beat may have saved newer runs
         self._lock.release()
         connection.close()
 
     def _report_missed(self):
         now = timezone.now()
-        for row in self.Model.objects.enabled().filter(last_run_at__isnull=False, one_off=False):
+        for row in self.Model.objects.enabled().filter(one_off=False):
             try:
                 entry = self.Entry(row, app=self.app)
                 missed = entry.missed(now) if entry.is_countable else []
@@ -208,7 +211,7 @@ class Scheduler(DatabaseScheduler):
             return None
         # django-celery-beat keeps the schedule in memory as it was read. When a row changes it may plan from that, and
         # would find due what has just been sent.
-        self._schedule[entry.name].last_run_at = entry.model.last_run_at
+        self._schedule[entry.name] = self.old_schedulers[entry.name] = self.Entry(entry.model, app=self.app)
         self._dirty.add(entry.name)
         self.sync()
         return result
