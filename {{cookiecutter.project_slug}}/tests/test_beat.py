@@ -75,11 +75,15 @@ def entry(name: str = "every minute", minutes_ago: float | None = 3.5, headers: 
 
 
 CATCH_UP = '{"catch_up": true}'
-# In the tests' database only: the stack's own beat goes on.
-TERMINATE_THE_HOLDER = """
-    SELECT pg_terminate_backend(pid, 5000) FROM pg_locks JOIN pg_database ON pg_database.oid = database
-    WHERE locktype = 'advisory' AND granted AND datname = current_database()
-"""
+
+
+def cut_off_the_leader():
+    """Let PostgreSQL end the connection that holds the lock, in the tests' database: the stack's own beat goes on."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+            " WHERE locktype = 'advisory' AND granted AND datname = current_database()"
+        )
 
 
 def die(one: Scheduler):
@@ -160,8 +164,7 @@ def test_when_the_leaders_connection_is_lost_another_beat_leads(beat, caplog):
     second.tick()
     entry()
 
-    with connection.cursor() as cursor:
-        cursor.execute(TERMINATE_THE_HOLDER)
+    cut_off_the_leader()
     second.send_all()
     first.tick()
     first.tick()
@@ -178,8 +181,9 @@ def test_a_beat_that_leads_again_sends_nothing_that_another_one_has_sent(beat, m
         entry(name)
     first, second = beat(), beat()
     first.tick()
-    die(first)
+    cut_off_the_leader()
     second.send_all()
+    first.tick()
     second.close()
 
     first.send_all()
@@ -250,6 +254,14 @@ def test_an_entry_that_never_ran_has_missed_nothing(beat, caplog, fields):
     assert timezone.now() - one.times[0] < timedelta(seconds=30)
 
 
+def test_an_entry_that_runs_once_only_has_missed_nothing(beat, caplog):
+    entry(one_off=True, total_run_count=1)
+    one = beat()
+    one.send_all()
+
+    assert (one.sent, warnings(caplog)) == ([], [])
+
+
 def test_an_entry_that_was_just_made_is_sent_at_its_first_time(beat):
     entry(minutes_ago=None, headers=CATCH_UP)
     one = beat()
@@ -314,7 +326,7 @@ def test_schedules_that_cannot_be_counted_go_on_as_ever(beat, caplog):
     for name, hours in [("past", -1), ("future", 1)]:
         clocked = ClockedSchedule.objects.create(clocked_time=timezone.now() + timedelta(hours=hours))
         entry(name, minutes_ago=90, clocked=clocked, one_off=True, headers=CATCH_UP)
-    PeriodicTask.objects.update(one_off=False)  # an old row may be so
+    PeriodicTask.objects.filter(name="future").update(one_off=False)  # a row of old may be so
     one = beat()
     one.tick()
 
