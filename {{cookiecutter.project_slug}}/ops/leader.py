@@ -5,14 +5,15 @@ connection end and gives the lock to the next one that asks. Nothing has to be c
 https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 """
 
+import contextlib
 import hashlib
-import select
-import time
+import os
+import socket
+import threading
 
-from django.db import OperationalError, connection
-from psycopg import pq
+from django.db import connection
 
-# Seconds. A database that does not answer a question about the lock for so long counts as away: the lock is given up.
+# Seconds. A database that does not answer a query for so long counts as away, and the lock is given up.
 # Price: a database that only was slow makes the lead change.
 ANSWER_WITHIN = 5
 # Seconds. PostgreSQL ends the lock's connection when nothing was asked for so long: a process that stands still, or
@@ -30,6 +31,31 @@ LIMITS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,  # milliseconds
 }
+
+
+def give_up_waiting(execute, sql, params, many, context):
+    """Wrap a query of Django (`connection.execute_wrapper`): if PostgreSQL does not answer it within ANSWER_WITHIN, end
+    the connection, so that it raises OperationalError.
+
+    For a server that hangs. The limits of TCP don't help then, since its kernel still answers, and neither does
+    statement_timeout, which it would have to keep itself. Price: a short-lived thread for each query.
+    https://docs.djangoproject.com/en/5.2/topics/db/instrumentation/
+    """
+    database = context["connection"]
+    if database.vendor != "postgresql":
+        return execute(sql, params, many, context)
+    with socket.socket(fileno=os.dup(database.connection.fileno())) as server:
+        timer = threading.Timer(ANSWER_WITHIN, _end, [server])
+        timer.start()
+        try:
+            return execute(sql, params, many, context)
+        finally:
+            timer.cancel()
+
+
+def _end(server: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # the answer came, or the connection ended, at this very moment
+        server.shutdown(socket.SHUT_RDWR)
 
 
 def limit_waiting(database) -> None:
@@ -62,14 +88,12 @@ class Lock:
         if self._connection.vendor != "postgresql":
             return True
         try:
-            with self._connection.wrap_database_errors:
-                if self._connection.connection is None:
-                    self._connection.ensure_connection()
-                    self.ask(f"SET idle_session_timeout = '{SILENT_AT_MOST}s'")
-                if self._held:
-                    self.ask("SELECT 1")  # the connection lives, and so does its lock
-                else:
-                    self._held = self.ask(f"SELECT pg_try_advisory_lock({self._key})") == b"t"
+            if self._connection.connection is None:
+                self._ask(f"SELECT set_config('idle_session_timeout', '{SILENT_AT_MOST}s', false)")
+            if self._held:
+                self._ask("SELECT 1")  # the connection lives, and so does its lock
+            else:
+                self._held = self._ask(f"SELECT pg_try_advisory_lock({self._key})")
         except BaseException:
             self.release()
             raise
@@ -80,27 +104,7 @@ class Lock:
         self._held = False
         self._connection.close()
 
-    def ask(self, sql: str) -> bytes | None:
-        """Return the first value of the answer, if it has one. Raises psycopg's or Django's OperationalError, after
-        ANSWER_WITHIN at the latest.
-
-        A cursor would wait without end for a server that hangs: the limits of TCP don't help, since its kernel still
-        answers, and neither does statement_timeout, which the server itself would have to keep.
-        """
-        server = self._connection.connection.pgconn
-        end = time.monotonic() + ANSWER_WITHIN
-        answer = None
-        server.send_query(sql.encode())
-        server.flush()
-        while True:
-            while server.is_busy():
-                if not select.select([server.socket], [], [], max(0.0, end - time.monotonic()))[0]:
-                    raise OperationalError(f"no answer within {ANSWER_WITHIN} seconds")
-                server.consume_input()
-            result = server.get_result()
-            if result is None:
-                return answer
-            if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
-                raise OperationalError(result.error_message.decode(errors="replace").strip())
-            if result.ntuples:
-                answer = result.get_value(0, 0)
+    def _ask(self, sql: str):
+        with self._connection.execute_wrapper(give_up_waiting), self._connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchone()[0]

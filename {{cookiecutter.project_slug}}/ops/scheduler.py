@@ -130,10 +130,11 @@ class Scheduler(DatabaseScheduler):
         """Send one message that is due, if this beat leads. Returns the seconds until the next turn, TURN at most."""
         heartbeat.BEAT.touch()
         try:
-            if not self._is_leader():
-                return PAUSE
-            self._unsent = None
-            pause = super().tick(*args, **kwargs)
+            with connection.execute_wrapper(leader.give_up_waiting):
+                if not self._is_leader():
+                    return PAUSE
+                self._unsent = None
+                pause = super().tick(*args, **kwargs)
         except Error as error:
             then = "this beat does not lead any more, and tries again" if self._leads else "trying again"
             logger.warning("beat: the connection to the database failed, %s: %s", then, error)

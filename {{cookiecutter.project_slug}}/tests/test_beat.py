@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 from django.utils import timezone
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
@@ -205,14 +205,28 @@ def test_a_beat_that_stands_still_loses_the_lead_and_notices(beat, monkeypatch):
 
 
 @needs_a_lock
-def test_a_database_that_does_not_answer_is_not_waited_for(beat, monkeypatch):
+def test_a_query_that_is_not_answered_is_not_waited_for(transactional_db, monkeypatch):
     monkeypatch.setattr(leader, "ANSWER_WITHIN", 0.1)
-    lock = leader.Lock("any")
-    assert lock.hold()
+    with connection.execute_wrapper(leader.give_up_waiting), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(0)")
+        with pytest.raises(OperationalError):
+            cursor.execute("SELECT pg_sleep(1)")
+    connection.close()
 
-    with pytest.raises(OperationalError, match="no answer"):
-        lock.ask("SELECT pg_sleep(1)")
-    lock.release()
+
+@needs_a_lock
+def test_beats_queries_and_those_about_the_lock_are_not_waited_for(beat, monkeypatch):
+    limited = set()
+
+    def note(execute, sql, params, many, context):
+        limited.add(context["connection"])
+        return execute(sql, params, many, context)
+
+    monkeypatch.setattr(leader, "give_up_waiting", note)
+    one = beat()
+    one.tick()
+
+    assert limited == {one._lock._connection, connections["default"]}
 
 
 def test_a_database_that_is_away_does_not_end_beat(beat, monkeypatch, caplog):
