@@ -191,6 +191,12 @@ class Scheduler(DatabaseScheduler):
                 since = entry.last_run_at.astimezone(UTC).isoformat(timespec="seconds")
                 logger.warning("beat: %s: %s missed since %s, %s", entry.name, many, since, then)
 
+    def reserve(self, entry):
+        """Return the entry as it is after the tick that is sent next. Raises django.db.Error if the lock is lost."""
+        # Reading the schedule may have taken seconds since the turn began. Price: one more question for each message.
+        self._lock.hold()
+        return super().reserve(entry)
+
     # --- What the broker does not take ---------------------------------------------------------------------------
 
     def apply_async(self, entry, producer=None, advance=True, **kwargs):

@@ -174,6 +174,17 @@ def test_when_the_leaders_connection_is_lost_another_beat_leads(beat, caplog):
 
 
 @needs_a_lock
+def test_a_beat_that_loses_the_lock_in_the_middle_of_its_turn_sends_nothing(beat, monkeypatch):
+    one = beat()
+    one.send_all()
+    entry()
+    monkeypatch.setattr(one, "schedule_changed", lambda: cut_off_the_leader() or True)
+    one.tick()
+
+    assert one.sent == []
+
+
+@needs_a_lock
 def test_a_beat_that_leads_again_sends_nothing_that_another_one_has_sent(beat, monkeypatch):
     # A schedule in code would be written at each change of the lead, and be read again for that reason alone.
     monkeypatch.setattr(DatabaseScheduler, "setup_schedule", lambda self: None)
