@@ -78,8 +78,10 @@ TEMPLATES = [
 # https://docs.djangoproject.com/en/5.2/ref/databases/#sqlite-notes
 if DATABASE_URL := env("DATABASE_URL", default=""):
     DATABASES = {"default": env.db_url_config(DATABASE_URL)}
-    # Seconds that a connect waits for a server that does not answer. Without it two minutes, in each request and task.
-    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+    if DATABASES["default"]["ENGINE"].endswith("postgresql"):
+        # Seconds that a connect waits for a server that does not answer. Without it two minutes, in each request and
+        # task. https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-CONNECT-TIMEOUT
+        DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
 else:
     DATABASES = {
         "default": {
