@@ -57,9 +57,15 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     # https://www.rabbitmq.com/docs/confirms
     "confirm_publish": True,
     # A broker with a memory or disk alarm stops reading: without limits a publish waits until the alarm ends.
-    "read_timeout": 10,
-    "write_timeout": 10,
+    # Price: one that needs longer to write a message down counts as away, though it may have it in the end.
+    "read_timeout": 5,
+    "write_timeout": 5,
 }
+# A publish is tried twice, on a new connection the second time: the old one may be long dead. Celery's own is four times:
+# a minute of waiting for a broker with an alarm, and four messages when the alarm ends. Price: a broker that is away for
+# half a second is an error for the sender.
+# https://docs.celeryq.dev/en/stable/userguide/calling.html#message-sending-retry
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.2}
 {% endif %}
 
 # Workers and web may start before the broker and outlive its restarts. The default gives up after 100 tries and ends
