@@ -30,21 +30,22 @@ def test_a_killed_broker_loses_nothing(stack, broker, trial):
         stack.compose("start", broker)
 
 
+def test_a_killed_database_loses_nothing(stack, trial):
+    """A job whose claim or end was cut off comes back when its lease is over."""
+    with trial("h: PostgreSQL is killed and started again", late=True) as case:
+        case.submit(plain=300, jobs=300, seconds=0.2)
+        case.wait_until_worked_on()
+        stack.compose("kill", "--signal", "KILL", "db")
+        time.sleep(5)
+        stack.compose("start", "db")
+
+
 def test_killed_processes_of_the_pool_lose_nothing(stack, trial):
     with trial("a: two processes of the pool are killed, three times") as case:
         case.submit(plain=300, jobs=300, seconds=0.2)
         for finished in (30, 60, 90):
             case.wait_until_worked_on(finished)
             assert len(stack.signal("worker", "SIGKILL", "pool", 2)) == 2
-
-
-def test_a_killed_database_loses_nothing(stack, trial):
-    with trial("h: PostgreSQL is killed and started again") as case:
-        case.submit(plain=300, jobs=300, seconds=0.2)
-        case.wait_until_worked_on()
-        stack.compose("kill", "--signal", "KILL", "db")
-        time.sleep(5)
-        stack.compose("start", "db")
 
 
 def test_a_restart_of_the_worker_under_long_tasks_loses_nothing(stack, trial):
