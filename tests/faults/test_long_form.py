@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults import tally
 from tests.faults.conftest import COMES_BACK, prepare
+from tests.faults.memory import limit_memory, relieve
 from tests.faults.trial import Trial, send, settle
 from tests.running.editing import replace
 from tests.running.stack import Stack
@@ -57,25 +58,6 @@ def test_a_recreated_broker_loses_nothing(stack, broker, trial):
         stack.compose("up", "--detach", "--no-deps", "--force-recreate", broker)
 
 
-def limit_memory(stack: Stack, broker: str, bytes_more: int) -> None:
-    """Let the broker have this much memory more than it has; RabbitMQ none."""
-    if broker == "redis":
-        redis = ["exec", "--no-TTY", "redis", "redis-cli"]
-        info = stack.compose(*redis, "INFO", "memory").stdout.split()
-        used = int(dict(line.split(":") for line in info if ":" in line)["used_memory"])
-        stack.compose(*redis, "CONFIG", "SET", "maxmemory", str(used + bytes_more))
-    else:
-        stack.compose("exec", "--no-TTY", "rabbitmq", "rabbitmqctl", "set_vm_memory_high_watermark", "0.0001")
-
-
-def relieve(stack: Stack, broker: str) -> None:
-    """Take limit_memory() back."""
-    if broker == "redis":
-        stack.compose("exec", "--no-TTY", "redis", "redis-cli", "CONFIG", "SET", "maxmemory", "512mb")
-    else:
-        stack.compose("exec", "--no-TTY", "rabbitmq", "rabbitmqctl", "set_vm_memory_high_watermark", "0.6")
-
-
 def test_a_full_broker_is_told_to_publishers_and_loses_nothing(stack, broker, trial):
     """Redis takes some tasks before it is full. RabbitMQ blocks each publisher until its time is over, hence three."""
     plain = 300 if broker == "redis" else 3
@@ -87,24 +69,6 @@ def test_a_full_broker_is_told_to_publishers_and_loses_nothing(stack, broker, tr
         finally:
             relieve(stack, broker)
     assert case.sent["plain"].refused
-
-
-def test_a_broker_that_is_full_while_workers_consume_loses_no_job(stack, broker, trial):
-    """Redis hands a message over in two steps: it leaves the queue, then it is noted as held. A full server refuses the
-    second, and the message is gone. So plain tasks on Redis are counted here, not asserted.
-    """
-    try:
-        with trial("f: the broker's memory is full for 10 s, workers consume", counts_plain=broker == "redis") as case:
-            case.submit(plain=300, jobs=300, seconds=0.2)
-            case.wait_until_worked_on()
-            limit_memory(stack, broker, -100_000)
-            try:
-                time.sleep(10)
-            finally:
-                relieve(stack, broker)
-    finally:
-        # the other cases need a worker, also if this one found that it did not come back by itself
-        stack.compose("restart", "worker")
 
 
 def test_two_beats_tick_as_often_as_one(stack, broker, trials, file):

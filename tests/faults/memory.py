@@ -1,0 +1,22 @@
+"""A broker whose memory is full."""
+
+from tests.running.stack import Stack
+
+
+def limit_memory(stack: Stack, broker: str, bytes_more: int) -> None:
+    """Let the broker have this much memory more than it has; RabbitMQ none."""
+    if broker == "redis":
+        redis = ["exec", "--no-TTY", "redis", "redis-cli"]
+        info = stack.compose(*redis, "INFO", "memory").stdout.split()
+        used = int(dict(line.split(":") for line in info if ":" in line)["used_memory"])
+        stack.compose(*redis, "CONFIG", "SET", "maxmemory", str(used + bytes_more))
+    else:
+        stack.compose("exec", "--no-TTY", "rabbitmq", "rabbitmqctl", "set_vm_memory_high_watermark", "0.0001")
+
+
+def relieve(stack: Stack, broker: str) -> None:
+    """Take limit_memory() back."""
+    if broker == "redis":
+        stack.compose("exec", "--no-TTY", "redis", "redis-cli", "CONFIG", "SET", "maxmemory", "512mb")
+    else:
+        stack.compose("exec", "--no-TTY", "rabbitmq", "rabbitmqctl", "set_vm_memory_high_watermark", "0.6")
