@@ -11,6 +11,8 @@ from tests.answers import TEMPLATE
 from tests.faults import tally
 
 PAGE = TEMPLATE / "docs" / "faults.md"
+BROKERS = ("redis", "rabbitmq")
+CASE = re.compile(r"^\| ([a-z]) \|", re.MULTILINE)  # a line of the page's list of cases
 BETWEEN = re.compile(r"(<!-- measured: make faults -->\n).*(<!-- end -->)", re.DOTALL)
 
 
@@ -18,7 +20,12 @@ def main() -> None:
     path = tally.file(long=True)
     if not path.exists():
         sys.exit("nothing to report: only `make faults` runs the whole suite")
-    parts = [machine(path), cases(tally.read(path)), eviction(tally.FOLDER / "eviction.jsonl")]
+    tallies = tally.read(path)
+    done = {(it.case[0], it.broker) for it in tallies}
+    missing = {(case, broker) for case in CASE.findall(PAGE.read_text()) for broker in BROKERS} - done
+    if missing:
+        sys.exit(f"nothing to report: only part of the suite has run, without {sorted(missing)}")
+    parts = [machine(path), cases(tallies), eviction(tally.FOLDER / "eviction.jsonl")]
     measured = "\n\n".join(parts)
     text, found = BETWEEN.subn(lambda marks: f"{marks[1]}\n{measured}\n\n{marks[2]}", PAGE.read_text())
     assert found == 1, f"{PAGE.name} has no place for the table"
