@@ -1,4 +1,4 @@
-"""Times that don't fit together are refused: ops/checks.py and jobs/checks.py."""
+"""Times that don't fit together are refused: ops/checks.py."""
 
 import pytest
 from celery import shared_task
@@ -11,7 +11,7 @@ def brief() -> None:
 
 
 def found() -> list[str]:
-    return [message.id for message in run_checks() if message.id.startswith(("jobs.", "ops."))]
+    return [message.id for message in run_checks() if message.id.startswith("ops.")]
 
 
 def test_the_settings_fit_together():
@@ -47,9 +47,3 @@ def test_a_shorter_limit_is_fine(settings, monkeypatch, limit):
     monkeypatch.setattr(brief, "time_limit", limit)
 
     assert found() == []
-
-
-def test_a_dead_workers_job_does_not_wait_longer_than_a_living_ones_may_run(settings):
-    settings.JOBS_LEASE_SECONDS = settings.CELERY_TASK_TIME_LIMIT
-
-    assert found() == ["jobs.E002"]
