@@ -61,9 +61,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "read_timeout": 5,
     "write_timeout": 5,
 }
-# A publish is tried twice, on a new connection the second time: the old one may be long dead. Celery's own is four times:
-# a minute of waiting for a broker with an alarm, and four messages when the alarm ends. Price: a broker that is away for
-# half a second is an error for the sender.
+# A publish is tried twice, on a new connection the second time: the old one may be long dead. Celery's own is four
+# times: a minute of waiting for a broker with an alarm, and four messages when the alarm ends. Price: a broker that is
+# away for half a second is an error for the sender.
 # https://docs.celeryq.dev/en/stable/userguide/calling.html#message-sending-retry
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.2}
 {% endif %}

@@ -131,3 +131,9 @@ def test_a_queue_that_nobody_reads_is_found_by_manage_py_check(define):
         pass
 
     assert [error.msg for error in run_checks()] == ["job lost: no queue is called 'defualt'"]
+
+
+def test_a_dead_workers_job_does_not_wait_longer_than_a_living_ones_may_run(settings):
+    settings.JOBS_LEASE_SECONDS = settings.CELERY_TASK_TIME_LIMIT
+
+    assert [error.msg for error in run_checks()] == ["JOBS_LEASE_SECONDS=300 is too long"]
