@@ -2,9 +2,11 @@
 
 import celery
 from celery.exceptions import Reject, Retry
-from celery.utils.time import get_exponential_backoff_interval
 {% if cookiecutter.broker == "redis" %}
+from celery.utils.time import get_exponential_backoff_interval, maybe_iso8601, maybe_make_aware
 from django.conf import settings
+{% else %}
+from celery.utils.time import get_exponential_backoff_interval
 {% endif %}
 from django.db import InterfaceError, OperationalError
 from redis import exceptions as redis
@@ -78,12 +80,15 @@ class Task(celery.Task):
             raise Reject(refused.reason, requeue=True) from refused
 {% if cookiecutter.broker == "redis" %}
 
-    def apply_async(self, args=None, kwargs=None, *, countdown: float | None = None, **options):
-        """Celery's. Raises ValueError for a countdown (seconds) of more than LONGEST_COUNTDOWN: Redis would hand out
-        the message again and again while it waits in a worker.
+    def apply_async(self, args=None, kwargs=None, *, countdown: float | None = None, eta=None, **options):
+        """Celery's. Raises ValueError for a countdown, or the time until eta, of more than LONGEST_COUNTDOWN seconds:
+        Redis would hand out the message again and again while it waits in a worker.
         """
-        longest = settings.LONGEST_COUNTDOWN
-        if countdown is not None and countdown > longest:
-            raise ValueError(f"countdown={countdown}: at most {longest} seconds, see LONGEST_COUNTDOWN")
-        return super().apply_async(args, kwargs, countdown=countdown, **options)
+        pause = countdown or 0
+        if eta is not None:
+            pause = (maybe_make_aware(maybe_iso8601(eta)) - self.app.now()).total_seconds()
+        if pause > settings.LONGEST_COUNTDOWN:
+            longest = settings.LONGEST_COUNTDOWN
+            raise ValueError(f"{self.name} in {pause:.0f} s: at most {longest} s are possible, see LONGEST_COUNTDOWN")
+        return super().apply_async(args, kwargs, countdown=countdown, eta=eta, **options)
 {% endif %}

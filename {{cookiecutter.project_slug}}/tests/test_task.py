@@ -1,14 +1,19 @@
 """What every task has: ops/task.py."""
 
+{% if cookiecutter.broker == "redis" %}
+from datetime import timedelta
+
+{% endif %}
 import pytest
 from celery import shared_task
+from celery.exceptions import Reject, Retry
 {% if cookiecutter.broker == "redis" %}
-from celery.exceptions import Reject, Retry
 from django.conf import settings
-{% else %}
-from celery.exceptions import Reject, Retry
 {% endif %}
 from django.db import InterfaceError, OperationalError
+{% if cookiecutter.broker == "redis" %}
+from django.utils import timezone
+{% endif %}
 from redis import exceptions as redis
 
 from config.celery import app
@@ -152,7 +157,23 @@ def test_a_retry_that_the_broker_does_not_take_leaves_the_message_where_it_was(i
 {% if cookiecutter.broker == "redis" %}
 
 
-def test_a_countdown_that_redis_would_run_twice_is_refused():
-    with pytest.raises(ValueError, match=r"at most 600 seconds"):
-        with_limit.apply_async(countdown=settings.LONGEST_COUNTDOWN + 1)
+@pytest.mark.parametrize(
+    "when",
+    [
+        {"countdown": settings.LONGEST_COUNTDOWN + 1},
+        {"eta": timezone.now() + timedelta(seconds=settings.LONGEST_COUNTDOWN + 60)},
+        {"eta": (timezone.now() + timedelta(seconds=settings.LONGEST_COUNTDOWN + 60)).isoformat()},
+    ],
+)
+def test_a_task_that_redis_would_hand_out_twice_while_it_waits_is_refused(when):
+    with pytest.raises(ValueError, match="at most 600 s are possible"):
+        with_limit.apply_async(**when)
+
+
+@pytest.mark.parametrize("seconds", [0, settings.LONGEST_COUNTDOWN])
+def test_a_shorter_wait_is_fine(monkeypatch, seconds):
+    monkeypatch.setattr(app, "send_task", lambda *args, **options: options)
+
+    assert with_limit.apply_async(countdown=seconds)["countdown"] == seconds
+    assert with_limit.apply_async(eta=timezone.now() + timedelta(seconds=seconds))
 {% endif %}

@@ -13,8 +13,8 @@ env = environ.FileAwareEnv()
 
 # At the soft limit a task gets SoftTimeLimitExceeded and may clean up; at the hard limit its process is killed. A task
 # that needs longer says so: @shared_task(time_limit=…, soft_time_limit=…). Price: a forgotten limit ends a long task.
+# A pool of threads (-P threads) can't enforce them.
 # https://docs.celeryq.dev/en/stable/userguide/workers.html#time-limits
-# Pools of threads (-P threads) can't enforce them.
 CELERY_TASK_SOFT_TIME_LIMIT = 270
 CELERY_TASK_TIME_LIMIT = 300
 
