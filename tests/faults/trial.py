@@ -4,6 +4,7 @@ import json
 import re
 import secrets
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ class Trial:
     stack is made healthy, whatever happened, and if the block raised nothing, the batch is waited for, at most
     `seconds`, counted and judged.
 
-    `late`: what the fault took away comes back by a time limit. Other trials may run meanwhile; settle() judges.
+    `late`: the ways whose work comes back by a time limit. Other trials may run meanwhile; settle() judges them.
     `counts_plain`: plain tasks are counted and not judged; the test says why.
     """
 
@@ -75,7 +76,7 @@ class Trial:
         case: str,
         file: Path,
         seconds: float = 120,
-        late: bool = False,
+        late: Iterable[str] = (),
         counts_plain: bool = False,
     ):
         self.stack, self.broker, self.case, self.file = stack, broker, case, file
@@ -106,10 +107,11 @@ class Trial:
     def __exit__(self, error, *_) -> None:
         self.fault_ended = time.time()
         make_healthy(self.stack)
-        if not error and not self.late:
+        in_time = [way for way in WAYS if way not in self.late]
+        if in_time and not error:
             with suppress(TookTooLong):  # the tallies say how many are not
-                wait_for(self.finished, "the whole batch", self.seconds)
-            complaints = self.complaints()
+                wait_for(lambda: self.finished(in_time), "the whole batch", self.seconds)
+            complaints = self.complaints(in_time)
             assert not complaints, "\n".join(complaints)
 
     def runs(self) -> dict[str, dict[int, tuple[int, float]]]:
@@ -132,10 +134,10 @@ class Trial:
         done = self.stack.compose("exec", "--no-TTY", "db", *command, "--command", sql)
         return [line.split(",") for line in done.stdout.splitlines()]
 
-    def finished(self) -> bool:
-        """Are all that were accepted finished?"""
+    def finished(self, ways: Iterable[str]) -> bool:
+        """Are all that were accepted finished, these ways?"""
         runs = self.runs()
-        return all(self.sent[way].accepted <= runs[way].keys() for way in WAYS)
+        return all(self.sent[way].accepted <= runs[way].keys() for way in ways)
 
     def over(self) -> bool:
         """Can nothing of the batch be started any more?"""
@@ -181,23 +183,23 @@ class Trial:
         write(tally, self.file)
         return tally
 
-    def complaints(self) -> list[str]:
-        """Count both ways, and return what is wrong.
+    def complaints(self, ways: Iterable[str] = WAYS) -> list[str]:
+        """Count these ways' halves of the batch, and return what is wrong."""
+        judges = {"plain": self._complaints_of_plain, "ledger": self._complaints_of_ledger}
+        return [complaint for way in ways for complaint in judges[way](self.tally(way))]
 
-        Of the ledger nothing may be refused, lost, stuck or worked twice, and work goes on in time. A plain task that
-        was accepted is finished at least once; who was refused has got an exception.
-        """
-        plain, ledger = (self.tally(way) for way in WAYS)
-        found = []
-        if (plain.lost or plain.stuck) and not self.counts_plain:
-            found.append(f"plain tasks are lost or stuck: {plain}")
-        if ledger.refused or ledger.lost or ledger.stuck or ledger.twice:
-            found.append(f"jobs are refused, lost, stuck or worked twice: {ledger}")
-        started = [float(job["started_at"]) for job in self.jobs() if job["started_at"]]
-        back = max(started, default=0) - self.fault_ended
+    def _complaints_of_plain(self, tally: Tally) -> Iterator[str]:
+        """What was accepted is finished at least once; who was refused has got an exception."""
+        if (tally.lost or tally.stuck) and not self.counts_plain:
+            yield f"plain tasks are lost or stuck: {tally}"
+
+    def _complaints_of_ledger(self, tally: Tally) -> Iterator[str]:
+        """Nothing is refused, lost, stuck or worked twice, and work goes on in time."""
+        if tally.refused or tally.lost or tally.stuck or tally.twice:
+            yield f"jobs are refused, lost, stuck or worked twice: {tally}"
+        back = max(float(job["started_at"] or 0) for job in self.jobs()) - self.fault_ended
         if back > BACK_AT_WORK:
-            found.append(f"a job was started only {back:.0f} s after the fault: {ledger}")
-        return found
+            yield f"a job was started only {back:.0f} s after the fault: {tally}"
 
 
 def make_healthy(stack: Stack) -> None:
