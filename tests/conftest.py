@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -88,13 +87,13 @@ def docker():
 
 
 @pytest.fixture(scope="session")
-def running(docker, bake_fresh) -> Callable:
+def running(docker, bake_fresh) -> Iterator[Callable]:
     """Return a context manager: a started stack with these answers, gone with its data afterwards.
 
     `change(folder)` may spoil the project before it starts; `seconds` is how long it may take to be healthy; `files`
     are the compose files, if not those that compose finds by itself.
     """
-    numbers = count(1)
+    names = []
 
     @contextmanager
     def _running(
@@ -103,11 +102,16 @@ def running(docker, bake_fresh) -> Callable:
         folder = bake_fresh(project_slug=SLUG, **answers)
         give_to_container_user(folder)
         change(folder)
-        stack = Stack(folder, f"smoke-{os.getpid()}-{next(numbers)}", files)
+        names.append(f"smoke-{os.getpid()}-{len(names) + 1}")
+        stack = Stack(folder, names[-1], files)
         try:
             stack.up(seconds)
             yield stack
         finally:
             stack.down()
 
-    return _running
+    yield _running
+    # Each build takes the image's name from the one before.
+    for name in names:
+        mine = f"label=com.docker.compose.project={name}"
+        subprocess.run(["docker", "image", "prune", "--force", "--filter", mine], capture_output=True, check=False)

@@ -17,10 +17,7 @@ pytestmark = pytest.mark.usefixtures("long_form")
 def stack(running, broker):
     with running(change=prepare, files=["compose.yaml"], broker=broker) as stack:
         yield stack
-    # each release leaves the image before it behind, without a name
-    mine = f"label=com.docker.compose.project={stack.environment['COMPOSE_PROJECT_NAME']}"
     subprocess.run(["docker", "image", "rm", "--force", f"{SLUG}:latest"], capture_output=True, check=False)
-    subprocess.run(["docker", "image", "prune", "--force", "--filter", mine], capture_output=True, check=False)
 
 
 def image() -> str:
