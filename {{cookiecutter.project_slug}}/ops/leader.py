@@ -21,16 +21,6 @@ ANSWER_WITHIN = 5
 # config/settings/celery.py). Price: for so long nobody leads then. (A process that died is known at once.)
 # https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-IDLE-SESSION-TIMEOUT
 SILENT_AT_MOST = 30
-# What libpq may wait for, on a network that swallows everything; without them some 15 minutes, or two hours. Price: a
-# small packet every 10 seconds where nothing else is sent.
-# https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-CONNECT-TIMEOUT
-LIMITS = {
-    "connect_timeout": ANSWER_WITHIN,  # seconds, as the keepalives are
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,  # milliseconds
-}
 
 
 def give_up_waiting(execute, sql, params, many, context):
@@ -58,14 +48,6 @@ def _end(server: socket.socket) -> None:
         server.shutdown(socket.SHUT_RDWR)
 
 
-def limit_waiting(database) -> None:
-    """Give a connection of Django LIMITS, from its next connect on; what the settings say wins. Other databases than
-    PostgreSQL are left alone.
-    """
-    if database.vendor == "postgresql":
-        database.settings_dict["OPTIONS"] = {**LIMITS, **database.settings_dict["OPTIONS"]}
-
-
 class Lock:
     """The lock `name` of the project's database, on a connection of its own: Django closes its own one between two
     tasks, and the lock would be gone. The connection must reach PostgreSQL itself, or a pooler that keeps sessions.
@@ -78,7 +60,6 @@ class Lock:
         self._held = False
         self._connection = connection.copy()
         self._connection.settings_dict["OPTIONS"].pop("pool", None)
-        limit_waiting(self._connection)
 
     def hold(self) -> bool:
         """Take the lock if it is free, and return whether it is held now, which the database was asked about.

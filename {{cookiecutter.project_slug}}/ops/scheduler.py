@@ -114,7 +114,6 @@ class Scheduler(DatabaseScheduler):
         self._leads = False
         self._said_that_it_waits = False
         self._unsent = None
-        leader.limit_waiting(connection)
         super().__init__(*args, **kwargs)
 
     def setup_schedule(self):
