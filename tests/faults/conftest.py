@@ -18,8 +18,8 @@ LOAD = Path(__file__).with_name("load")
 # A worker's hard limit, and so the time after which Redis gives a killed worker's tasks back (three times as long):
 # as short as the ledger's lease of 60 seconds allows.
 HARD_LIMIT, SOFT_LIMIT = 61, 55
-# Celery looks for what it has to give back every tenth time that ten seconds are over.
-COMES_BACK = 3 * HARD_LIMIT + 100
+# Workers look for what they have to give back every ten seconds.
+COMES_BACK = 3 * HARD_LIMIT + 10
 
 
 @pytest.fixture(scope="module", params=["redis", "rabbitmq"])

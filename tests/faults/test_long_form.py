@@ -127,6 +127,21 @@ def test_a_task_that_kills_its_process_each_time_stops_and_harms_no_other(stack,
         stops(case, "poison")
 
 
+def test_a_job_that_kills_its_process_each_time_is_failed_and_says_why(stack):
+    """After the two attempts that it has; each costs a lease of a minute."""
+    job = stack.shell("from jobs import submit; print(submit('fatal').pk)")
+    fields = (
+        "from jobs.models import Job; job = Job.objects.get(pk='{job}'); print(job.status, job.attempts, job.error)"
+    )
+
+    def end():
+        row = stack.shell(fields.format(job=job))
+        return row if row.startswith("failed") else None
+
+    row = wait_for(end, "the end of the job", seconds=240)
+    assert row == "failed 2 its worker died, or hung for more than 60 seconds, at the last attempt"
+
+
 def stops(case: Trial, way: str) -> None:
     """Return when the bad task is not started any more, at most once and five times again, and its message is kept
     where people find it. Raises AssertionError.

@@ -41,9 +41,9 @@ class Task(celery.Task):
 
     def __call__(self, *args, **kwargs):
         """Run the task. In a worker a lost connection to the database or the cache is a reason to try it again later,
-        RECONNECTS times; these don't count as retries. Called as a function it raises what it raises.
+        RECONNECTS times; these don't count as retries. Called as a function, or by apply(), it raises what it raises.
         """
-        if self.request.called_directly:
+        if self.request.called_directly or self.request.is_eager:
             return super().__call__(*args, **kwargs)
 {% if cookiecutter.broker == "redis" %}
         dead_letters.count_delivery(self.request)
@@ -70,7 +70,7 @@ class Task(celery.Task):
             again.apply_async()
         except Exception as refused:  # brokers raise what they like
             raise Reject(refused, requeue=True) from error
-        raise Retry(exc=error, when=pause, is_eager=request.is_eager, sig=again)
+        raise Retry(exc=error, when=pause, sig=again)
 
     def retry(self, *args, **options):
         """Celery's, but a retry that the broker does not take leaves the message where it was; Celery drops it."""

@@ -103,14 +103,17 @@ def test_another_error_is_not(in_worker, sent, monkeypatch):
     assert not sent
 
 
-def test_a_task_called_as_a_function_raises_what_it_raises(monkeypatch):
+@pytest.mark.parametrize("call", [lambda: with_limit(), lambda: with_limit.apply(throw=True)], ids=["()", "apply"])
+def test_a_task_that_no_worker_calls_raises_what_it_raises(sent, monkeypatch, call):
     def lose():
         raise OperationalError("gone")
 
     monkeypatch.setattr(with_limit, "run", lose)
 
     with pytest.raises(OperationalError):
-        with_limit()
+        call()
+
+    assert not sent
 
 
 def test_lost_connections_do_not_count_as_retries(in_worker, sent):
