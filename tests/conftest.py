@@ -83,7 +83,8 @@ def docker():
     if not engine_answers():
         pytest.skip("no Docker engine answers (docker info)")
     yield
-    subprocess.run(["docker", "image", "rm", "--force", f"{SLUG}:development"], capture_output=True, check=False)
+    images = [f"{SLUG}:{tag}" for tag in ("development", "latest")]
+    subprocess.run(["docker", "image", "rm", "--force", *images], capture_output=True, check=False)
 
 
 @pytest.fixture(scope="session")
