@@ -16,10 +16,12 @@ KEEP = {
     "jobs/cleanup.py": "{{ cookiecutter.beat }}" == "True",
     "jobs/openapi.py": "{{ cookiecutter.rest_api }}" == "True",
     "ops/leader.py": "{{ cookiecutter.beat }}" == "True",
+    "ops/redis_transport.py": "{{ cookiecutter.broker }}" == "redis",
     "ops/scheduler.py": "{{ cookiecutter.beat }}" == "True",
     "tests/jobs/test_api.py": "{{ cookiecutter.rest_api }}" == "True",
     "tests/jobs/test_cleanup.py": "{{ cookiecutter.beat }}" == "True",
     "tests/test_beat.py": "{{ cookiecutter.beat }}" == "True",
+    "tests/test_redis_transport.py": "{{ cookiecutter.broker }}" == "redis",
 }
 
 

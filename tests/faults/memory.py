@@ -3,13 +3,17 @@
 from tests.running.stack import Stack
 
 
+def used_memory(stack: Stack, service: str) -> int:
+    """Return how many bytes a Redis says that it uses."""
+    info = stack.compose("exec", "--no-TTY", service, "redis-cli", "INFO", "memory").stdout.split()
+    return int(dict(line.split(":") for line in info if ":" in line)["used_memory"])
+
+
 def limit_memory(stack: Stack, broker: str, bytes_more: int) -> None:
     """Let the broker have this much memory more than it has; RabbitMQ none."""
     if broker == "redis":
-        redis = ["exec", "--no-TTY", "redis", "redis-cli"]
-        info = stack.compose(*redis, "INFO", "memory").stdout.split()
-        used = int(dict(line.split(":") for line in info if ":" in line)["used_memory"])
-        stack.compose(*redis, "CONFIG", "SET", "maxmemory", str(used + bytes_more))
+        limit = str(used_memory(stack, "redis") + bytes_more)
+        stack.compose("exec", "--no-TTY", "redis", "redis-cli", "CONFIG", "SET", "maxmemory", limit)
     else:
         stack.compose("exec", "--no-TTY", "rabbitmq", "rabbitmqctl", "set_vm_memory_high_watermark", "0.0001")
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.faults import tally
 from tests.faults.conftest import prepare
+from tests.faults.memory import used_memory
 from tests.faults.trial import send
 
 pytestmark = pytest.mark.usefixtures("long_form")
@@ -60,8 +61,7 @@ def experiment(stack, file):
         environment = {"CELERY_BROKER_URL": f"{address}/2", "CACHE_URL": f"{address}/3"}
         send(stack, "evicted", plain=QUEUED, environment=environment)
         queued = int(redis("-n", "2", "LLEN", "default"))
-        used = int(dict(line.split(":") for line in redis("INFO", "memory").split() if ":" in line)["used_memory"])
-        redis("CONFIG", "SET", "maxmemory", str(used + HEADROOM))
+        redis("CONFIG", "SET", "maxmemory", str(used_memory(stack, "cache") + HEADROOM))
 
         command = ["--env", f"CACHE_URL={environment['CACHE_URL']}", "web", "python", "manage.py", "shell"]
         refused = stack.compose("exec", "--no-TTY", *command, "--verbosity", "0", "--command", FILL).stdout

@@ -37,14 +37,12 @@ def turns(stack) -> Iterator[Path]:
 
 def test_nothing_turns_unhealthy_in_ten_minutes_of_full_load(stack):
     """Eight processes compute on however few cores there are, and somebody visits the page."""
-    name = stack.folder.name
-    psql = ["exec", "--no-TTY", "db", "psql", "--username", name, "--dbname", name, "--tuples-only", "--command", COUNT]
     count = MINUTES * 60 // EACH * PROCESSES
     began = time.monotonic()
 
     def done():
         stack.visitor.page()
-        return int(stack.compose(*psql).stdout) == count
+        return int(stack.sql(COUNT)[0][0]) == count
 
     with turns(stack) as written:
         send(stack, "full load", plain=count, seconds=EACH, task="compute")

@@ -78,11 +78,9 @@ def test_two_beats_tick_as_often_as_one(stack, broker, trials, file):
 
     def ticks() -> int:
         count = "SELECT count(*) FROM jobs_trace WHERE task = 'jobs.tasks.tick'"
-        name = stack.folder.name
-        psql = ["psql", "--username", name, "--dbname", name, "--tuples-only", "--command", count]
-        before = int(stack.compose("exec", "--no-TTY", "db", *psql).stdout)
+        before = int(stack.sql(count)[0][0])
         time.sleep(seconds)
-        return int(stack.compose("exec", "--no-TTY", "db", *psql).stdout) - before
+        return int(stack.sql(count)[0][0]) - before
 
     one = ticks()
     scale = ["up", "--detach", "--no-deps", "--wait", "--scale"]

@@ -66,7 +66,6 @@ class Trial:
     `seconds`, counted and judged.
 
     `late`: the ways whose work comes back by a time limit. Other trials may run meanwhile; settle() judges them.
-    `counts_plain`: plain tasks are counted and not judged; the test says why.
     """
 
     def __init__(
@@ -77,10 +76,9 @@ class Trial:
         file: Path,
         seconds: float = 120,
         late: Iterable[str] = (),
-        counts_plain: bool = False,
     ):
         self.stack, self.broker, self.case, self.file = stack, broker, case, file
-        self.seconds, self.late, self.counts_plain = seconds, late, counts_plain
+        self.seconds, self.late = seconds, late
         self.batch = f"{case[0]}-{secrets.token_hex(3)}"
         self.sent = {way: Sent(0, [], [], 0) for way in WAYS}
         self.fault_ended = 0.0  # since the epoch, as all times here: containers share this machine's clock
@@ -117,22 +115,14 @@ class Trial:
     def runs(self) -> dict[str, dict[int, tuple[int, float]]]:
         """Return for each way and number how often it was finished, and when for the last time."""
         found: dict[str, dict] = {way: {} for way in WAYS}
-        for way, number, executions, finished_at in self._rows(RUNS):
+        for way, number, executions, finished_at in self.stack.sql(RUNS.format(batch=self.batch)):
             found.setdefault(way, {})[int(number)] = int(executions), float(finished_at)
         return found
 
     def jobs(self) -> list[dict]:
         """Return the rows of the batch's jobs."""
         names = ["number", "status", "attempts", "started_at"]
-        return [dict(zip(names, row, strict=True)) for row in self._rows(JOBS)]
-
-    def _rows(self, query: str) -> list[list[str]]:
-        # psql, because a look must cost less than the work that is looked at.
-        name = self.stack.folder.name
-        command = ["psql", "--username", name, "--dbname", name, "--quiet", "--csv", "--tuples-only"]
-        sql = query.format(batch=self.batch)
-        done = self.stack.compose("exec", "--no-TTY", "db", *command, "--command", sql)
-        return [line.split(",") for line in done.stdout.splitlines()]
+        return [dict(zip(names, row, strict=True)) for row in self.stack.sql(JOBS.format(batch=self.batch))]
 
     def finished(self, ways: Iterable[str]) -> bool:
         """Are all that were accepted finished, these ways?"""
@@ -190,7 +180,7 @@ class Trial:
 
     def _complaints_of_plain(self, tally: Tally) -> Iterator[str]:
         """What was accepted is finished at least once; who was refused has got an exception."""
-        if (tally.lost or tally.stuck) and not self.counts_plain:
+        if tally.lost or tally.stuck:
             yield f"plain tasks are lost or stuck: {tally}"
 
     def _complaints_of_ledger(self, tally: Tally) -> Iterator[str]:

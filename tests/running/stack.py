@@ -101,6 +101,13 @@ class Stack:
         command = ["python", "manage.py", "shell", "--verbosity", "0", "--command", code]
         return self.compose("exec", "--no-TTY", "web", *command).stdout.strip()
 
+    def sql(self, query: str) -> list[list[str]]:
+        """Return the rows that PostgreSQL answers, as text. By psql: it costs the machine less than Django's shell."""
+        name = self.folder.name
+        command = ["psql", "--username", name, "--dbname", name, "--quiet", "--csv", "--tuples-only"]
+        done = self.compose("exec", "--no-TTY", "db", *command, "--command", query)
+        return [line.split(",") for line in done.stdout.splitlines()]
+
     def check_add(self) -> None:
         """Send add(4, 5) from web. Raises StackError if a worker does not execute it or 9 does not come back."""
         try:

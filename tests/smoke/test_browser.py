@@ -227,7 +227,7 @@ def test_polling_leaves_forms_and_focus_alone(visit):
 
 def test_the_page_of_a_job_follows_it_to_its_end(visit):
     with visit("ada") as page:
-        submit(page, "build_report", rows=MANY // 4).locator(".kind").click()
+        submit(page, "build_report", rows=MANY).locator(".kind").click()
         page.wait_for_url("**/jobs/*-*/")
         bar_between_the_ends(page.locator("#detail"))
 

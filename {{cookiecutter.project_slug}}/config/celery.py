@@ -5,6 +5,7 @@ import os
 from celery import Celery
 {% if cookiecutter.broker == "redis" %}
 from celery.signals import worker_process_init, worker_shutting_down
+from kombu.transport import TRANSPORT_ALIASES
 
 from ops import drain, heartbeat
 {% else %}
@@ -15,6 +16,11 @@ from ops import dead_letters, drain, heartbeat
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
 
+{% if cookiecutter.broker == "redis" %}
+# Celery's own loses a message when a worker or the server is killed in the moment of its delivery.
+TRANSPORT_ALIASES |= dict.fromkeys(["redis", "rediss"], "ops.redis_transport:Transport")
+
+{% endif %}
 app = Celery("{{ cookiecutter.project_slug }}", task_cls="ops.task:Task")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

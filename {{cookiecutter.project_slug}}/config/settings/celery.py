@@ -83,7 +83,10 @@ CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 10
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 # How often a message is handed to a worker that then dies, before it is kept in DEAD_LETTERS.
 DELIVERY_LIMIT = 10
+# Keeps what no worker can work on: tasks that kill their worker each time, and tasks of a name that the worker does not
+# know. No worker consumes it; `manage.py dead_letters` shows it. Price: somebody has to look.
 {% if cookiecutter.broker == "redis" %}
+DEAD_LETTERS = Queue("dead-letters")
 
 
 def queue(name: str) -> Queue:
@@ -92,6 +95,7 @@ def queue(name: str) -> Queue:
 
 
 {% else %}
+DEAD_LETTERS = Queue("dead-letters", queue_arguments={"x-queue-type": "quorum", "x-delivery-limit": -1})
 
 
 def queue(name: str) -> Queue:
@@ -116,7 +120,7 @@ def queue(name: str) -> Queue:
             # https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
             "x-delivery-limit": DELIVERY_LIMIT,
             "x-dead-letter-exchange": "",
-            "x-dead-letter-routing-key": "dead-letters",
+            "x-dead-letter-routing-key": DEAD_LETTERS.name,
             # It leaves this queue only when the other one has it. Price: a full queue refuses what comes.
             # https://www.rabbitmq.com/docs/quorum-queues#dead-lettering
             "x-dead-letter-strategy": "at-least-once",
@@ -127,13 +131,6 @@ def queue(name: str) -> Queue:
 
 {% endif %}
 CELERY_TASK_QUEUES = [queue("default")]
-# Keeps what no worker can work on: tasks that kill their worker each time, and tasks of a name that the worker does not
-# know. No worker consumes it; `manage.py dead_letters` shows it. Price: somebody has to look.
-{% if cookiecutter.broker == "redis" %}
-DEAD_LETTERS = Queue("dead-letters")
-{% else %}
-DEAD_LETTERS = Queue("dead-letters", queue_arguments={"x-queue-type": "quorum", "x-delivery-limit": -1})
-{% endif %}
 CELERY_TASK_DEFAULT_QUEUE = "default"
 {% if cookiecutter.broker == "rabbitmq" %}
 CELERY_TASK_DEFAULT_EXCHANGE = "default"
