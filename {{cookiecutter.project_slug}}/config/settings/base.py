@@ -46,6 +46,7 @@ MIDDLEWARE = [
     # First, so that a probe needs no valid Host header, no TLS and no session.
     "ops.health.HealthMiddleware",
     "ops.limits.BodyLimitMiddleware",
+    "ops.csp.ContentSecurityPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -136,6 +137,18 @@ MEDIA_ROOT = env("MEDIA_ROOT", default=BASE_DIR / "var" / "media")
 # the file, and no process of web is kept by a slow download. Empty: Django sends it.
 # https://nginx.org/en/docs/http/ngx_http_core_module.html#internal
 ACCEL_LOCATION = env("ACCEL_LOCATION", default="")
+
+# What a page may load: nothing that is not the site's own, no script inside HTML, and nobody may frame it. So text that
+# becomes HTML by mistake can't run as a script. In development too, which shows what production would refuse. A view
+# that needs more sets the header itself: ops/csp.py. https://developer.mozilla.org/en-US/docs/Web/HTTP/Guides/CSP
+# Price: the page of a package does without the scripts and the style in its HTML.
+SECURE_CSP = {
+    "default-src": ["'self'"],
+    "object-src": ["'none'"],
+    "base-uri": ["'none'"],
+    "frame-ancestors": ["'none'"],
+    "form-action": ["'self'"],
+}
 
 # What a request may carry, files included: ops/limits.py. (A body without a length is empty for a WSGI server.)
 MAX_BODY_BYTES = 10 * 2**20
