@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import OperationalError, connection, connections
+from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
@@ -110,7 +111,7 @@ def test_the_admin_shows_the_schedule(beat, client):
     beat().tick()
     client.force_login(get_user_model().objects.create_superuser("staff"))
 
-    page = client.get("/admin/django_celery_beat/periodictask/").content.decode()
+    page = client.get(reverse("admin:django_celery_beat_periodictask_changelist")).content.decode()
 
     for name in app.conf.beat_schedule:
         assert name in page

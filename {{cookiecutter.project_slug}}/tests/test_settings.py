@@ -19,8 +19,12 @@ COMPLETE = {
 
 
 def check_production(environment):
-    return subprocess.run(
-        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+    return run_in_production(environment, "manage.py", "check", "--deploy", "--fail-level", "WARNING")
+
+
+def run_in_production(environment, *command):
+    return subprocess.run(  # noqa: S603  the command is ours
+        [sys.executable, *command],
         env={"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "config.settings.prod", **environment},
         cwd=settings.BASE_DIR,
         capture_output=True,
@@ -52,3 +56,17 @@ def test_a_secret_may_come_from_a_file(tmp_path):
     answer = check_production({**environment, "SECRET_KEY_FILE": str(tmp_path / "key")})
 
     assert answer.returncode == 0, answer.stderr
+
+
+@pytest.mark.parametrize("path", ["", "/", "/admin/", "admin"])
+def test_an_address_of_the_admin_that_can_not_work_is_refused_in_one_line(path):
+    answer = check_production({**COMPLETE, "ADMIN_PATH": path})
+
+    assert answer.returncode == 3
+    assert answer.stderr == f"ADMIN_PATH={path} must end with a / and not begin with one, such as admin/\n"
+
+
+def test_the_admin_is_where_admin_path_says():
+    code = "import django; django.setup(); from django.urls import reverse; print(reverse('admin:index'))"
+
+    assert run_in_production({**COMPLETE, "ADMIN_PATH": "back/office/"}, "-c", code).stdout == "/back/office/\n"

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from config.settings.celery import *
 
@@ -41,6 +42,11 @@ INSTALLED_APPS = [
     "jobs",
     "ops",
 ]
+
+# Where the admin is. At an address of its own it is not found by those who try passwords at /admin/ everywhere.
+ADMIN_PATH = env("ADMIN_PATH", default="admin/")
+if ADMIN_PATH.startswith("/") or not ADMIN_PATH.endswith("/"):
+    raise ImproperlyConfigured(f"ADMIN_PATH={ADMIN_PATH} must end with a / and not begin with one, such as admin/")
 
 MIDDLEWARE = [
     # First, so that a probe needs no valid Host header, no TLS and no session.

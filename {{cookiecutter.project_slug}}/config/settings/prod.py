@@ -2,7 +2,16 @@
 
 import sys
 
-from config.settings.base import *
+from django.core.exceptions import ImproperlyConfigured
+
+# 3 tells gunicorn that the app can't boot: it ends, where another code would make it start workers for ever.
+CAN_NOT_BOOT = 3
+
+try:
+    from config.settings.base import *
+except ImproperlyConfigured as error:
+    print(error, file=sys.stderr)
+    sys.exit(CAN_NOT_BOOT)
 
 _REQUIRED = {
     "SECRET_KEY": "50 or more random characters; it signs sessions",
@@ -21,8 +30,7 @@ _missing = [name for name in _REQUIRED if not env(name, default="")]
 if _missing:
     for _name in _missing:
         print(f"{_name} is not set: {_REQUIRED[_name]}", file=sys.stderr)
-    # 3 tells gunicorn that the app can't boot: it ends, where another code would make it start workers for ever.
-    sys.exit(3)
+    sys.exit(CAN_NOT_BOOT)
 
 DEBUG = False
 

@@ -30,7 +30,7 @@ def test_the_page_leads_to_the_jobs_and_the_admin(staff_client):
 
     main = page.partition("<main>")[2]
     assert 'href="/jobs/"' in main
-    assert 'href="/admin/"' in main
+    assert f'href="{reverse("admin:index")}"' in main
 
 
 def test_a_sum_sent_from_the_page_comes_back_to_the_page(worker, staff_client):
@@ -81,4 +81,4 @@ def test_only_staff_can_send_a_task_where_debug_is_off(client):
 
 
 def test_the_admin_shows_traces(staff_client):
-    assert staff_client.get("/admin/jobs/trace/").status_code == 200
+    assert staff_client.get(reverse("admin:jobs_trace_changelist")).status_code == 200

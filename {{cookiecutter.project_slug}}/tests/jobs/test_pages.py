@@ -15,6 +15,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse, reverse_lazy
 from django.utils import timezone
 from PIL import Image
 
@@ -24,6 +25,7 @@ from jobs.run import ClaimLost
 from tests.waiting import wait_for
 
 HTMX = {"HX-Request": "true"}
+ADMIN_LIST = reverse_lazy("admin:jobs_job_changelist")
 ANY_ID = "00000000-0000-0000-0000-000000000000"
 
 
@@ -103,12 +105,12 @@ def test_who_is_not_logged_in_is_sent_to_the_login_page(client, rest):
 
 
 def test_a_user_without_staff_rights_logs_in_and_out(client, ada):
-    assert "/admin/" not in page_of(client, "/login/")
+    assert reverse("admin:index") not in page_of(client, "/login/")
 
     answer = client.post("/login/", {"username": "ada", "password": "let me in"}, follow=True)
     assert answer.redirect_chain == [("/jobs/", 302)]
     assert "ada" in text_of(answer)
-    assert "/admin/" not in text_of(answer)
+    assert reverse("admin:index") not in text_of(answer)
 
     assert client.post("/logout/").headers["Location"] == "/login/"
     assert client.get("/jobs/").status_code == 302
@@ -463,7 +465,7 @@ def admin(client, staff):
 
 def act(admin, action, jobs) -> str:
     chosen = {"action": action, "_selected_action": [job.pk for job in jobs]}
-    return text_of(admin.post("/admin/jobs/job/", chosen, follow=True))
+    return text_of(admin.post(ADMIN_LIST, chosen, follow=True))
 
 
 def test_the_admin_finds_jobs(admin, ada, grace):
@@ -471,13 +473,13 @@ def test_the_admin_finds_jobs(admin, ada, grace):
     other = written(grace, done=1, total=4, status="running")
 
     def found(query):
-        return re.findall(r"/admin/jobs/job/([0-9a-f-]{36})/change/", page_of(admin, f"/admin/jobs/job/?{query}"))
+        return re.findall(rf"{ADMIN_LIST}([0-9a-f-]+)/change/", page_of(admin, f"{ADMIN_LIST}?{query}"))
 
     assert found("status__exact=failed") == [str(failed.pk)]
     assert found("q=customer") == [str(failed.pk)]
     assert found("q=grace") == [str(other.pk)]
     assert found(f"q={failed.pk}") == [str(failed.pk)]
-    page = page_of(admin, "/admin/jobs/job/")
+    page = page_of(admin, ADMIN_LIST)
     assert "25 %" in page
     assert all(f"By {name}" in page for name in ("status", "kind", "created at"))
 
@@ -485,7 +487,7 @@ def test_the_admin_finds_jobs(admin, ada, grace):
 def test_the_admins_list_takes_no_query_a_job(admin, ada, grace):
     def queries():
         with CaptureQueriesContext(connection) as captured:
-            page_of(admin, "/admin/jobs/job/")
+            page_of(admin, ADMIN_LIST)
         return len(captured)
 
     written(ada)
@@ -498,9 +500,9 @@ def test_the_admins_list_takes_no_query_a_job(admin, ada, grace):
 
 def test_nobody_adds_or_edits_a_job_in_the_admin(admin, ada):
     job = written(ada)
-    address = f"/admin/jobs/job/{job.pk}/change/"
+    address = reverse("admin:jobs_job_change", args=[job.pk])
 
-    assert admin.get("/admin/jobs/job/add/").status_code == 403
+    assert admin.get(reverse("admin:jobs_job_add")).status_code == 403
     assert 'name="status"' not in page_of(admin, address)
     assert admin.post(address, {"status": "succeeded"}).status_code == 403
     assert Job.objects.get().status == "waiting"
@@ -538,7 +540,7 @@ def test_staff_who_may_only_look_neither_retry_nor_cancel(client, ada, grace):
     grace.user_permissions.add(Permission.objects.get(codename="view_job"))
     client.force_login(grace)
 
-    assert 'value="cancel"' not in page_of(client, "/admin/jobs/job/")
+    assert 'value="cancel"' not in page_of(client, ADMIN_LIST)
     act(client, "cancel", [job])
     assert Job.objects.get().status == "waiting"
 
@@ -547,7 +549,7 @@ def test_staff_delete_a_running_job_and_its_worker_writes_nothing_more(admin, ad
     job = ledger.claim(written(ada).pk)
 
     chosen = {"action": "delete_selected", "_selected_action": [job.pk], "post": "yes"}
-    admin.post("/admin/jobs/job/", chosen)
+    admin.post(ADMIN_LIST, chosen)
 
     assert not Job.objects.exists()
     with pytest.raises(ClaimLost):
