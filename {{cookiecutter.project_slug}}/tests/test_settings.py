@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from django.conf import settings
+from django.core import signing
 
 COMPLETE = {
     "SECRET_KEY": "abcde12345" * 5,
@@ -70,3 +71,11 @@ def test_the_admin_is_where_admin_path_says():
     code = "import django; django.setup(); from django.urls import reverse; print(reverse('admin:index'))"
 
     assert run_in_production({**COMPLETE, "ADMIN_PATH": "back/office/"}, "-c", code).stdout == "/back/office/\n"
+
+
+def test_what_the_key_before_has_signed_still_counts():
+    signed = signing.dumps("ada", key="12345abcde" * 5)
+    code = f"from django.core import signing; print(signing.loads({signed!r}))"
+
+    assert run_in_production({**COMPLETE, "SECRET_KEY_FALLBACKS": "12345abcde" * 5}, "-c", code).stdout == "ada\n"
+    assert "BadSignature" in run_in_production(COMPLETE, "-c", code).stderr

@@ -16,6 +16,10 @@ env = environ.FileAwareEnv()
 PROJECT_NAME = "{{ cookiecutter.__quoted_project_name }}"
 
 SECRET_KEY = env("SECRET_KEY", default="")
+# Keys that sign nothing any more, but whose signatures still count. To rotate: the new key becomes SECRET_KEY, and the
+# old one stands here for the two weeks that a session lasts.
+# https://docs.djangoproject.com/en/5.2/ref/settings/#secret-key-fallbacks
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 
 INSTALLED_APPS = [
