@@ -79,3 +79,13 @@ def test_what_the_key_before_has_signed_still_counts():
 
     assert run_in_production({**COMPLETE, "SECRET_KEY_FALLBACKS": "12345abcde" * 5}, "-c", code).stdout == "ada\n"
     assert "BadSignature" in run_in_production(COMPLETE, "-c", code).stderr
+
+
+def test_web_keeps_its_connections_to_the_database_within_the_limits_of_base():
+    code = "from django.conf import settings; print(settings.DATABASES['default'])"
+
+    answer = run_in_production(COMPLETE, "-c", code).stdout
+
+    assert "'CONN_MAX_AGE': 60" in answer
+    assert "'CONN_HEALTH_CHECKS': True" in answer
+    assert "'connect_timeout': 5" in answer

@@ -46,6 +46,12 @@ SECURE_HSTS_SECONDS = 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True
 
+# Web keeps a connection to the database for a minute after a request, and looks whether it still lives before the next
+# one. Without: a connect for each request. Price: each thread holds one, which ops/checks.py counts. Celery closes its
+# own before and after each task, whatever stands here.
+# https://docs.djangoproject.com/en/5.2/ref/databases/#persistent-connections
+DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+
 # Static files are collected and hashed at build, and sent by gunicorn itself with a cache header for ever.
 # https://whitenoise.readthedocs.io/
 MIDDLEWARE.insert(
