@@ -1,9 +1,15 @@
-"""Refuses to start with times that don't fit together: the numbers stand in config/settings/celery.py."""
+"""Refuses to start with numbers that don't fit together: those of times stand in config/settings/celery.py, those of
+processes in config/settings/base.py.
+"""
 
 from celery import current_app
 from django.conf import settings
 from django.core.checks import Error, register
+from django.db import connection
 from django.utils.module_loading import autodiscover_modules
+
+# PostgreSQL keeps these for its superuser (superuser_reserved_connections).
+RESERVED = 3
 
 
 @register
@@ -32,3 +38,35 @@ def time_limits(app_configs, **kwargs):
         for name, limit in limits.items()
         if limit >= longest
     ]
+
+
+@register
+def connections(app_configs, **kwargs):
+    """PostgreSQL must have a connection for everybody who may ask for one: who finds none gets an error."""
+    if connection.vendor != "postgresql":
+        return []
+    shares, there = connection_shares(), settings.POSTGRES_MAX_CONNECTIONS - RESERVED
+    if sum(shares.values()) <= there:
+        return []
+    named = ", ".join(f"{name} {share}" for name, share in shares.items())
+    message = f"{sum(shares.values())} connections to PostgreSQL may be needed and there are {there}: {named}"
+    hint = "Raise POSTGRES_MAX_CONNECTIONS, or lower WEB_CPUS, WORKER_REPLICAS or WORKER_CONCURRENCY."
+    return [Error(message, hint=hint, id="ops.E003")]
+
+
+def connection_shares() -> dict[str, int]:
+    """Return how many connections to PostgreSQL each service may hold at the same time."""
+    web = settings.WEB_PROCESSES * settings.WEB_THREADS
+    # A process of the pool has one for its task, and one for the lease of its job (jobs/run.py). The main process may
+    # write how a task ended.
+    worker = settings.WORKER_REPLICAS * (2 * settings.WORKER_CONCURRENCY + 1)
+    return {
+        # Twice: in a deploy the old ones end their work while the new ones begin.
+        "web": 2 * web,
+        "worker": 2 * worker,
+        "sweep": 2,  # one hears of commits: jobs/sweep.py
+{% if cookiecutter.beat %}
+        "beat": 2,  # one holds the lock: ops/leader.py
+{% endif %}
+        "spare": 10,  # migrate, a backup, a person
+    }

@@ -89,3 +89,10 @@ def test_web_keeps_its_connections_to_the_database_within_the_limits_of_base():
     assert "'CONN_MAX_AGE': 60" in answer
     assert "'CONN_HEALTH_CHECKS': True" in answer
     assert "'connect_timeout': 5" in answer
+
+
+@pytest.mark.parametrize(("cpus", "processes"), [("1", "2"), ("2", "2"), ("3", "3")])
+def test_web_has_a_process_for_each_cpu_and_at_least_two(cpus, processes):
+    code = "from django.conf import settings; print(settings.WEB_PROCESSES)"
+
+    assert run_in_production({**COMPLETE, "WEB_CPUS": cpus}, "-c", code).stdout == f"{processes}\n"

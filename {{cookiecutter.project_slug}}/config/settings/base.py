@@ -163,6 +163,17 @@ SECURE_CSP = {
 # What a request may carry, files included: ops/limits.py. (A body without a length is empty for a WSGI server.)
 MAX_BODY_BYTES = 10 * 2**20
 
+# --- Processes: ops/checks.py adds up the connections to PostgreSQL that they need -------------------------------
+
+# A process of gunicorn for each CPU that web may use. At least two: when one hangs or is replaced, the other goes on.
+WEB_PROCESSES = max(2, env.int("WEB_CPUS", default=1))
+# Requests that one process works on at the same time, so that a slow client does not hold it. More would only share
+# its CPU. Each thread has a connection to the database of its own.
+WEB_THREADS = 4
+WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=2)
+WORKER_REPLICAS = env.int("WORKER_REPLICAS", default=1)
+POSTGRES_MAX_CONNECTIONS = env.int("POSTGRES_MAX_CONNECTIONS", default=100)
+
 # --- Jobs: jobs/ledger.py and jobs/sweep.py ----------------------------------------------------------------------
 
 # A worker says three times in this time that it still has its job. One that does not has died, and another one gets the
