@@ -45,7 +45,7 @@ PUBLISHED = """
 services:
   web:
     ports: ["127.0.0.1:${WEB_PORT}:8000"]
-    environment: {ALLOWED_HOSTS: 127.0.0.1}
+    environment: {ALLOWED_HOSTS: 127.0.0.1, FORWARDED_ALLOW_IPS: "*"}
 """
 
 

@@ -104,10 +104,11 @@ def composed(project: Path) -> tuple[dict, dict, str]:
 def test_each_variable_that_the_settings_read_is_explained_and_reaches_the_containers(bake, answers):
     project = bake(**answers)
     base, _, _ = composed(project)
-    settings = "\n".join(file.read_text() for file in (project / "config/settings").glob("*.py"))
-    read = set(re.findall(r'env(?:\.\w+)?\(\s*"([A-Z_]+)"', settings))
+    files = [*(project / "config/settings").glob("*.py"), project / "config/gunicorn.py"]
+    settings = "\n".join(file.read_text() for file in files)
+    read = set(re.findall(r'(?:env(?:\.\w+)?|os\.environ\.get)\(\s*"([A-Z_]+)"', settings))
 
-    assert {"SECRET_KEY", "DATABASE_URL", "CELERY_BROKER_URL"} <= read
+    assert {"SECRET_KEY", "DATABASE_URL", "CELERY_BROKER_URL", "FORWARDED_ALLOW_IPS"} <= read
     assert read <= explained(project)
     assert read <= set(base["x-app"]["environment"])
 
@@ -156,6 +157,16 @@ def test_each_service_that_stays_has_a_health_check_and_starts_after_what_it_nee
         assert needed <= set(services[name]["depends_on"])
     assert services["migrate"]["depends_on"] == {"db": {"condition": "service_healthy"}}
     assert ("beat" in services) == answers["beat"]
+
+
+@PAIRS
+def test_web_ends_by_itself_before_docker_kills_it(bake, answers):
+    project = bake(**answers)
+    base, _, _ = composed(project)
+    options = (project / "config/gunicorn.py").read_text()
+    graceful = int(re.search(r"^graceful_timeout = (\d+)$", options, re.MULTILINE)[1])
+
+    assert base["services"]["web"]["stop_grace_period"] == f"{graceful + 5}s"
 
 
 @PAIRS

@@ -1,4 +1,4 @@
-"""What gunicorn serves: `gunicorn config.wsgi`."""
+"""What gunicorn serves; its options stand in config/gunicorn.py."""
 
 import os
 

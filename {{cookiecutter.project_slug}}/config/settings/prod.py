@@ -34,9 +34,7 @@ if _missing:
 
 DEBUG = False
 
-# TLS ends at the proxy, which must overwrite X-Forwarded-Proto: a client could send its own.
-# https://docs.djangoproject.com/en/5.2/ref/settings/#secure-proxy-ssl-header
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# TLS ends at the proxy. Which requests came with it, gunicorn says: config/gunicorn.py.
 SECURE_SSL_REDIRECT = True
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True

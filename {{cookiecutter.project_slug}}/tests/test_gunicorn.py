@@ -1,0 +1,94 @@
+"""gunicorn as the image starts it: config/gunicorn.py."""
+
+import subprocess
+import sys
+from http.client import HTTPConnection, HTTPResponse
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+
+from config import gunicorn as options
+from tests.processes import environment, gunicorn
+from tests.waiting import wait_for
+
+HOST = "{{ cookiecutter.domain_name }}"
+TLS = {"X-Forwarded-Proto": "https"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("gunicorn")
+
+
+@pytest.fixture(scope="module")
+def web(folder):
+    """The address of a gunicorn that takes this machine for its proxy."""
+    with gunicorn(folder / "web.log") as address:
+        yield address
+
+
+def get(web: str, path: str = "/nothing-here/", **headers: str) -> HTTPResponse:
+    connection = HTTPConnection(urlsplit(web).netloc, timeout=30)
+    connection.request("GET", path, headers={"Host": HOST, **headers})
+    answer = connection.getresponse()
+    answer.read()
+    return answer
+
+
+def test_a_request_is_secure_if_the_proxy_says_so(web):
+    assert get(web, **TLS).status == 404
+
+
+def test_any_other_request_is_sent_to_the_address_with_tls(web):
+    assert get(web).headers["Location"] == f"https://{HOST}/nothing-here/"
+    assert get(web, **{"X-Forwarded-Proto": "http"}).status == 301
+
+
+@pytest.mark.parametrize("header", [{"X-Forwarded-Protocol": "ssl"}, {"X-Forwarded-Ssl": "on"}])
+def test_only_one_header_says_that_a_request_is_secure(web, header):
+    assert get(web, **header).status == 301
+
+
+def test_who_is_not_the_proxy_can_not_say_that_a_request_is_secure(tmp_path):
+    with gunicorn(tmp_path / "web.log", FORWARDED_ALLOW_IPS="192.0.2.1") as web:
+        assert get(web, **TLS).status == 301
+
+
+def test_an_answer_does_not_name_the_server(web):
+    assert "Server" not in get(web, **TLS).headers
+    bad = get(web, **{"Transfer-Encoding": "nonsense"})
+    assert bad.status >= 400
+    assert "Server" not in bad.headers
+
+
+def test_the_health_check_of_web_finds_it_ready(web):
+    port = str(urlsplit(web).port)
+
+    probe = [sys.executable, "-IS", "ops/probe.py", port]
+    subprocess.run(probe, cwd=settings.BASE_DIR, check=True, timeout=30)  # noqa: S603  the command is ours
+
+
+def test_web_cpus_says_how_many_processes_there_are(tmp_path):
+    log = tmp_path / "web.log"
+    with gunicorn(log, WEB_CPUS="3"):
+        wait_for(lambda: log.read_text().count("Booting worker") == 3, "three processes", seconds=20)
+
+
+def test_a_process_has_as_many_threads_as_connections_are_counted_for():
+    assert options.threads == settings.WEB_THREADS
+
+
+def test_it_ends_at_once_and_says_why_if_a_variable_is_missing(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "--config", "python:config.gunicorn", "config.wsgi"],
+        cwd=settings.BASE_DIR,
+        env={name: value for name, value in environment(tmp_path).items() if name != "SECRET_KEY"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert done.returncode == 3
+    assert done.stderr == "SECRET_KEY is not set: 50 or more random characters; it signs sessions\n"
