@@ -2,16 +2,14 @@
 
 import os
 
-from celery import Celery
+from celery import Celery, signals
 {% if cookiecutter.broker == "redis" %}
-from celery.signals import worker_process_init, worker_shutting_down
 from kombu.transport import TRANSPORT_ALIASES
 
-from ops import drain, heartbeat
+from ops import drain, heartbeat, logs
 {% else %}
-from celery.signals import before_task_publish, worker_process_init, worker_shutting_down
 
-from ops import dead_letters, drain, heartbeat
+from ops import dead_letters, drain, heartbeat, logs
 {% endif %}
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
@@ -27,7 +25,10 @@ app.autodiscover_tasks()
 app.steps["worker"].add(heartbeat.WorkerHeartbeat)
 {% if cookiecutter.broker == "rabbitmq" %}
 app.steps["consumer"].add(dead_letters.DeadLetters)
-before_task_publish.connect(dead_letters.leave_expiry_to_workers)
+signals.before_task_publish.connect(dead_letters.leave_expiry_to_workers)
 {% endif %}
-worker_process_init.connect(heartbeat.start_in_pool_process)
-worker_shutting_down.connect(drain.limit)
+signals.before_task_publish.connect(logs.send_along)
+signals.task_prerun.connect(logs.enter_task)
+signals.task_postrun.connect(logs.leave_task)
+signals.worker_process_init.connect(heartbeat.start_in_pool_process)
+signals.worker_shutting_down.connect(drain.limit)

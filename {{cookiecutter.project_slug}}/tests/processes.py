@@ -6,11 +6,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.conf import settings
 
 from tests.waiting import wait_for
+
+HOST = "{{ cookiecutter.domain_name }}"
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -20,7 +24,7 @@ def environment(folder: Path) -> dict[str, str]:
         "TMPDIR": str(folder),
         "DJANGO_SETTINGS_MODULE": "config.settings.prod",
         "SECRET_KEY": "abcde12345" * 5,
-        "ALLOWED_HOSTS": "{{ cookiecutter.domain_name }}",
+        "ALLOWED_HOSTS": HOST,
         "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
         "CELERY_BROKER_URL": "memory://",
         "CELERY_RESULT_BACKEND": "cache+memory://",
@@ -29,7 +33,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def started(*command: str, log: Path, **variables: str) -> Iterator[subprocess.Popen]:
-    """Start a command, whose output goes to `log`. At the end it gets SIGTERM, and must end within ten seconds."""
+    """Start a command, whose output goes to `log`, and kill it afterwards if it still runs."""
     with log.open("w") as file:
         process = subprocess.Popen(  # noqa: S603  the command is ours
             command,
@@ -40,19 +44,33 @@ def started(*command: str, log: Path, **variables: str) -> Iterator[subprocess.P
         )
     try:
         yield process
-        process.terminate()
-        assert process.wait(timeout=10) == 0, log.read_text()
     finally:
         process.kill()
+        process.wait()
 
 
 @contextmanager
 def gunicorn(log: Path, **variables: str) -> Iterator[str]:
-    """Start gunicorn with the image's options on a free port of this machine. Yields its address."""
+    """Start gunicorn with the image's options on a free port of this machine. Yields its address. At the end it is told
+    to stop, and must do so within 30 seconds.
+    """
     here = ["--bind", "127.0.0.1:0", "--worker-tmp-dir", str(log.parent)]
-    with started("gunicorn", "--config", "python:config.gunicorn", *here, "config.wsgi", log=log, **variables):
+    command = ["gunicorn", "--config", "python:config.gunicorn", *here, "config.wsgi"]
+    with started(*command, log=log, **variables) as process:
 
         def address():
             return re.search(r"Listening at: (http://[\d.:]+)", log.read_text())
 
         yield wait_for(address, "gunicorn's address", seconds=30)[1]
+        process.terminate()
+        assert process.wait(timeout=30) == 0, log.read_text()
+
+
+def get(web: str, path: str, **headers: str) -> HTTPResponse:
+    """Return the answer of the web at this address, read to its end."""
+    connection = HTTPConnection(urlsplit(web).netloc, timeout=30)
+    connection.request("GET", path, headers={"Host": HOST, **headers})
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer

@@ -2,17 +2,16 @@
 
 import subprocess
 import sys
-from http.client import HTTPConnection, HTTPResponse
 from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
 
 from config import gunicorn as options
-from tests.processes import environment, gunicorn
+from tests.processes import HOST, environment, get, gunicorn
 from tests.waiting import wait_for
 
-HOST = "{{ cookiecutter.domain_name }}"
+PATH = "/nothing-here/"
 TLS = {"X-Forwarded-Proto": "https"}
 
 
@@ -28,38 +27,35 @@ def web(folder):
         yield address
 
 
-def get(web: str, path: str = "/nothing-here/", **headers: str) -> HTTPResponse:
-    connection = HTTPConnection(urlsplit(web).netloc, timeout=30)
-    connection.request("GET", path, headers={"Host": HOST, **headers})
-    answer = connection.getresponse()
-    answer.read()
-    return answer
-
-
 def test_a_request_is_secure_if_the_proxy_says_so(web):
-    assert get(web, **TLS).status == 404
+    assert get(web, PATH, **TLS).status == 404
 
 
 def test_any_other_request_is_sent_to_the_address_with_tls(web):
-    assert get(web).headers["Location"] == f"https://{HOST}/nothing-here/"
-    assert get(web, **{"X-Forwarded-Proto": "http"}).status == 301
+    assert get(web, PATH).headers["Location"] == f"https://{HOST}{PATH}"
+    assert get(web, PATH, **{"X-Forwarded-Proto": "http"}).status == 301
 
 
 @pytest.mark.parametrize("header", [{"X-Forwarded-Protocol": "ssl"}, {"X-Forwarded-Ssl": "on"}])
 def test_only_one_header_says_that_a_request_is_secure(web, header):
-    assert get(web, **header).status == 301
+    assert get(web, PATH, **header).status == 301
 
 
 def test_who_is_not_the_proxy_can_not_say_that_a_request_is_secure(tmp_path):
     with gunicorn(tmp_path / "web.log", FORWARDED_ALLOW_IPS="192.0.2.1") as web:
-        assert get(web, **TLS).status == 301
+        assert get(web, PATH, **TLS).status == 301
 
 
 def test_an_answer_does_not_name_the_server(web):
-    assert "Server" not in get(web, **TLS).headers
-    bad = get(web, **{"Transfer-Encoding": "nonsense"})
-    assert bad.status >= 400
-    assert "Server" not in bad.headers
+    assert "Server" not in get(web, PATH, **TLS).headers
+
+
+def test_a_request_that_can_not_be_understood_is_refused_and_logged(web, folder):
+    answer = get(web, PATH, host=HOST)  # for the second time
+
+    assert answer.status == 400
+    assert "Server" not in answer.headers
+    assert f'"GET {PATH} 400"' in (folder / "web.log").read_text()
 
 
 def test_the_health_check_of_web_finds_it_ready(web):

@@ -53,7 +53,9 @@ if ADMIN_PATH.startswith("/") or not ADMIN_PATH.endswith("/"):
     raise ImproperlyConfigured(f"ADMIN_PATH={ADMIN_PATH} must end with a / and not begin with one, such as admin/")
 
 MIDDLEWARE = [
-    # First, so that a probe needs no valid Host header, no TLS and no session.
+    # The first one, so that every line and every answer has the request's id.
+    "ops.logs.RequestIdMiddleware",
+    # Before all others, so that a probe needs no valid Host header, no TLS and no session.
     "ops.health.HealthMiddleware",
     "ops.limits.BodyLimitMiddleware",
     "ops.csp.ContentSecurityPolicyMiddleware",
@@ -215,10 +217,13 @@ SPECTACULAR_SETTINGS = {
 }
 
 {% endif %}
+# Lines for people; settings/prod.py makes objects of them.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    # Without Django's own handlers, which would write each line a second time in development.
+    "loggers": {"django": {"handlers": []}},
     "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
 }

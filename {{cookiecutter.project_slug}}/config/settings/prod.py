@@ -3,6 +3,7 @@
 import sys
 
 from django.core.exceptions import ImproperlyConfigured
+from pythonjsonlogger.core import RESERVED_ATTRS
 
 # 3 tells gunicorn that the app can't boot: it ends, where another code would make it start workers for ever.
 CAN_NOT_BOOT = 3
@@ -61,4 +62,28 @@ WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# Each line of the log is an object of JSON: time (UTC), level, logger and message, and where there is one request_id,
+# task_id, task_name and traceback. What code adds with `extra` is a field as well. Price: a person needs a program.
+# https://nhairs.github.io/python-json-logger/latest/
+LOGGING["filters"] = {"context": {"()": "ops.logs.ContextFilter"}}
+LOGGING["formatters"]["json"] = {
+    "()": "pythonjsonlogger.json.JsonFormatter",
+    "fmt": ["time", "levelname", "name", "message"],
+    "timestamp": "time",
+    "rename_fields": {"levelname": "level", "name": "logger", "exc_info": "traceback"},
+    # Left out, because there may be secrets in it: a task's arguments (Celery's `data`), and Django's request.
+    "reserved_attrs": [*RESERVED_ATTRS, "data", "request"],
+}
+LOGGING["handlers"]["console"] |= {"filters": ["context"], "formatter": "json"}
+# Celery and gunicorn write by the same handler instead of their own. --loglevel still sets the level of Celery's
+# processes, and only what a worker prints when it stops is no such line.
+# https://docs.celeryq.dev/en/stable/userguide/configuration.html#worker-hijack-root-logger
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+LOGGING["loggers"] |= {
+    "celery.task": {"handlers": ["console"], "propagate": False},
+    "multiprocessing": {"handlers": ["console"], "propagate": False},
+    "gunicorn.access": {"level": "NOTSET", "propagate": True},
+    "gunicorn.error": {"level": "NOTSET", "propagate": True},
 }
