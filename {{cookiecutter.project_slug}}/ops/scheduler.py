@@ -110,6 +110,9 @@ class Scheduler(DatabaseScheduler):
     producer = None
 
     def __init__(self, *args, **kwargs):
+        # Of a connection that is kept Django asks whether it still lives, and that question has no limit, as the others
+        # have (leader.give_up_waiting). So beat keeps none.
+        connection.settings_dict.update(CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=False)
         self._lock = leader.Lock(LOCK)
         self._leads = False
         self._said_that_it_waits = False

@@ -117,6 +117,16 @@ def test_the_admin_shows_the_schedule(beat, client):
         assert name in page
 
 
+def test_beat_keeps_no_connection_to_ask_it_without_a_limit_whether_it_lives(beat, monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 60)
+    monkeypatch.setitem(connection.settings_dict, "CONN_HEALTH_CHECKS", True)
+
+    beat()
+
+    assert connection.settings_dict["CONN_MAX_AGE"] == 0
+    assert connection.settings_dict["CONN_HEALTH_CHECKS"] is False
+
+
 def test_every_entry_names_a_task_and_expires():
     app.loader.import_default_modules()
 
