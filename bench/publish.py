@@ -12,6 +12,7 @@ from pathlib import Path
 from cookiecutter.main import cookiecutter
 
 from tests.answers import TEMPLATE
+from tests.running import server
 from tests.running.stack import Stack, engine_answers
 
 MEASURE = """
@@ -64,7 +65,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             answers = {"broker": broker}
             project = Path(cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=folder))
-            stack = Stack(project, f"bench-{os.getpid()}", ["compose.yaml"])
+            server.prepare(project)
+            stack = Stack(project, f"bench-{os.getpid()}", server.FILES)
             try:
                 stack.up()
                 measure(stack, broker)

@@ -1,7 +1,7 @@
 """How long a person waits for a report that is a job, and for one that is built in the request: `make bench`
 
 The same report (the function `build_report` of the generated project), the same image, the same machine. The stack runs
-as in production: gunicorn, PostgreSQL, the default broker. Needs Docker; takes some minutes.
+as in production: nginx, gunicorn, PostgreSQL, the default broker. Needs Docker; takes some minutes.
 """
 
 import os
@@ -17,6 +17,7 @@ import requests
 from cookiecutter.main import cookiecutter
 
 from tests.answers import TEMPLATE
+from tests.running import server
 from tests.running.program import Program
 from tests.running.stack import Stack, engine_answers
 from tests.running.waiting import wait_for
@@ -41,13 +42,6 @@ def inline(request):
 urlpatterns += [path("inline/", inline)]
 """
 
-PUBLISHED = """
-services:
-  web:
-    ports: ["127.0.0.1:${WEB_PORT}:8000"]
-    environment: {ALLOWED_HOSTS: 127.0.0.1, FORWARDED_ALLOW_IPS: "*"}
-"""
-
 
 def main() -> None:
     if not engine_answers():
@@ -60,8 +54,8 @@ def main() -> None:
         settings.write_text(
             settings.read_text() + 'REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] = {"user": None, "submit": None}\n'
         )
-        (project / "compose.published.yaml").write_text(PUBLISHED)
-        stack = Stack(project, f"bench-{os.getpid()}", ["compose.yaml", "compose.published.yaml"])
+        server.prepare(project)
+        stack = Stack(project, f"bench-{os.getpid()}", server.FILES)
         try:
             stack.up()
             measure(stack)
@@ -72,7 +66,7 @@ def main() -> None:
 def measure(stack: Stack) -> None:
     """Print the table."""
     program = Program.with_new_user(stack)
-    program.session.headers["X-Forwarded-Proto"] = "https"  # what the proxy would say
+    server.speak_for(program.session)
     print(f"A report of {ROWS:,} rows, {REQUESTS} requests; what the client waits for, in milliseconds\n")
     print("| clients | built in the request: p50, p95 | submitted as a job: p50, p95 | all done after: request, job |")
     print("|---|---|---|---|")

@@ -6,11 +6,14 @@ No network, no git, no Docker.
 import os
 import re
 import secrets
+import shutil
 import string
 from pathlib import Path
 
 # path -> is it kept?
 KEEP = {
+    "compose.tls.yaml": "{{ cookiecutter.web_proxy }}" == "nginx",
+    "deploy/nginx": "{{ cookiecutter.web_proxy }}" == "nginx",
     "deploy/redis/redis.conf": "{{ cookiecutter.__use_redis }}" == "y",
     "jobs/api.py": "{{ cookiecutter.rest_api }}" == "True",
     "jobs/cleanup.py": "{{ cookiecutter.beat }}" == "True",
@@ -39,7 +42,9 @@ def dotenv(example: str, uid: int, gid: int) -> str:
 
 def main() -> None:
     for path, keep in KEEP.items():
-        if not keep:
+        if not keep and Path(path).is_dir():
+            shutil.rmtree(path)
+        elif not keep:
             Path(path).unlink()
 
     if not Path(".env").exists():  # written over, it would lock the owner of a running stack out of its stores

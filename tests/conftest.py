@@ -15,6 +15,7 @@ import pytest
 
 from tests.answers import PACKAGE_PROMPTS, PROMPTS, TEMPLATE, every
 from tests.packages import pyproject_of_all
+from tests.running import server
 from tests.running.stack import Stack, engine_answers, give_to_container_user
 
 SLUG = "smoke_project"  # one for all: their images share the layers
@@ -91,16 +92,23 @@ def docker():
 def running(docker, bake_fresh) -> Iterator[Callable]:
     """Return a context manager: a started stack with these answers, gone with its data afterwards.
 
-    `change(folder)` may spoil the project before it starts; `seconds` is how long it may take to be healthy; `files`
-    are the compose files, if not those that compose finds by itself.
+    `change(folder)` may spoil the project before it starts; `seconds` is how long it may take to be healthy; with
+    `production` it runs as on a server; `files` are the compose files, if not those that compose finds by itself.
     """
     names = []
 
     @contextmanager
     def _running(
-        change: Callable[[Path], None] = lambda folder: None, seconds: int = 180, files: Iterable[str] = (), **answers
+        change: Callable[[Path], None] = lambda folder: None,
+        seconds: int = 180,
+        production: bool = False,
+        files: Iterable[str] = (),
+        **answers,
     ) -> Iterator[Stack]:
         folder = bake_fresh(project_slug=SLUG, **answers)
+        if production:
+            server.prepare(folder)
+            files = server.FILES
         give_to_container_user(folder)
         change(folder)
         names.append(f"smoke-{os.getpid()}-{len(names) + 1}")

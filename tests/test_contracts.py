@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ PRODUCTION = {
     "SECRET_KEY": "abcde12345" * 5,
     "ALLOWED_HOSTS": "example.com",
     "DATABASE_URL": "postgres://user:password@localhost:5432/name",
-    "CELERY_BROKER_URL": "memory://",
-    "CELERY_RESULT_BACKEND": "cache+memory://",
+    "TASK_BROKER_URL": "memory://",
+    "TASK_RESULTS_URL": "cache+memory://",
 }
 
 
@@ -47,6 +48,37 @@ def test_the_code_is_formatted_and_lint_free(bake_fresh, run, answers):
 
     run(project, "ruff", "format", "--check")
     run(project, "ruff", "check")
+
+
+YAMLLINT = """
+extends: default
+rules:
+  line-length: {max: 180}
+  document-start: disable
+  comments: {min-spaces-from-content: 1}
+"""
+
+
+@PAIRS
+def test_linters_have_nothing_to_say_about_compose_files_dockerfile_and_nginx(bake_fresh, answers):
+    project = bake_fresh(**answers)
+    tools = Path(sys.executable).parent
+    commands = [[tools / "yamllint", "--strict", "--config-data", YAMLLINT, "."], [tools / "hadolint", "Dockerfile"]]
+    if answers["web_proxy"] == "nginx":
+        folder = project / "deploy/nginx"
+        for file in folder.glob("*.conf"):  # as if they were mounted where compose mounts them
+            file.write_text(file.read_text().replace("/etc/nginx/mime.types", "/dev/null"))
+            file.write_text(file.read_text().replace("/etc/nginx/", f"{folder}/"))
+        for server in ["http", "tls"]:
+            (folder / f"{server}/conf.d").mkdir(parents=True)
+            (folder / f"{server}/conf.d/server.conf").write_text((folder / f"{server}.conf").read_text())
+            main = folder / f"{server}.nginx.conf"
+            main.write_text((folder / "nginx.conf").read_text().replace("conf.d/", f"{server}/conf.d/"))
+            commands.append([tools / "gixy", "--skips", "hsts_header", main])  # Django sends it
+
+    for command in commands:
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command[0].name}: {done.stdout}{done.stderr}"
 
 
 @PAIRS
@@ -94,31 +126,36 @@ def explained(project: Path) -> set[str]:
     return set(re.findall(r"^(?:# )?([A-Z_]+)=", (project / ".env.example").read_text(), re.MULTILINE))
 
 
-def composed(project: Path) -> tuple[dict, dict, str]:
-    files = [project / "compose.yaml", project / "compose.override.yaml"]
-    text = "\n".join(file.read_text() for file in files)
-    return *(yaml.safe_load(file.read_text()) for file in files), text
+def composed(project: Path) -> tuple[dict, dict, dict]:
+    """Return compose.yaml and what development and production add to it."""
+    names = ["compose.yaml", "compose.override.yaml", "compose.prod.yaml"]
+    base, development, production = (yaml.safe_load((project / name).read_text()) for name in names)
+    return base, development, production
 
 
 @PAIRS
 def test_each_variable_that_the_settings_read_is_explained_and_reaches_the_containers(bake, answers):
     project = bake(**answers)
-    base, _, _ = composed(project)
-    files = [*(project / "config/settings").glob("*.py"), project / "config/gunicorn.py"]
-    settings = "\n".join(file.read_text() for file in files)
+    base, development, production = composed(project)
+    settings = "\n".join(file.read_text() for file in (project / "config").rglob("*.py"))
     read = set(re.findall(r'(?:env(?:\.\w+)?|os\.environ\.get)\(\s*"([A-Z_]+)"', settings))
+    read |= set(re.findall(r'address\("[A-Z_]+", "([A-Z_]+)"', settings))
+    read |= set(re.findall(r'address\("([A-Z_]+)"', settings))
+    secrets = {name.removesuffix("_FILE") for name in production["x-ours"]["environment"]}
 
-    assert {"SECRET_KEY", "DATABASE_URL", "CELERY_BROKER_URL", "FORWARDED_ALLOW_IPS"} <= read
+    assert {"SECRET_KEY", "DATABASE_URL", "TASK_BROKER_URL", "FORWARDED_ALLOW_IPS", "POSTGRES_PASSWORD"} <= read
     assert read <= explained(project)
-    assert read <= set(base["x-app"]["environment"])
+    assert read <= set(base["x-app"]["environment"]) | secrets
+    assert secrets | {"DJANGO_SETTINGS_MODULE"} == set(development["x-development"]["environment"])
+    assert secrets == {name.upper() for name in production["secrets"]}
 
 
 @PAIRS
 def test_each_variable_that_compose_reads_is_explained_and_none_is_explained_in_vain(bake, answers):
     project = bake(**answers)
-    base, _, text = composed(project)
-    read = set(re.findall(r"\$\{([A-Z_]+)", text))
-    others = {"COMPOSE_PROJECT_NAME", "DJANGO_SETTINGS_MODULE"}
+    base, _, _ = composed(project)
+    read = set(re.findall(r"\$\{([A-Z_]+)", "".join(file.read_text() for file in project.glob("compose*.yaml"))))
+    others = {"COMPOSE_FILE", "COMPOSE_PROJECT_NAME", "DJANGO_SETTINGS_MODULE"}
 
     assert read <= explained(project)
     assert explained(project) <= read | set(base["x-app"]["environment"]) | others
@@ -126,12 +163,40 @@ def test_each_variable_that_compose_reads_is_explained_and_none_is_explained_in_
 
 @PAIRS
 def test_ports_are_published_on_this_machine_only_and_can_be_moved(bake, answers):
-    base, override, _ = composed(bake(**answers))
-    ports = [port for service in override["services"].values() for port in service.get("ports", [])]
+    base, development, _ = composed(bake(**answers))
+    ports = [port for service in development["services"].values() for port in service.get("ports", [])]
 
     assert not any("ports" in service for service in base["services"].values())
     assert ports
     assert all(re.fullmatch(r"127\.0\.0\.1:\$\{[A-Z_]+_PORT:-\d+\}:\d+", port) for port in ports)
+
+
+@PAIRS
+def test_production_publishes_its_proxy_only_and_locks_down_all_of_ours(bake, answers):
+    base, _, production = composed(bake(**answers))
+    stores = set(production["services"]) & {"db", "redis", "rabbitmq", "cache"}
+    ours = set(production["services"]) - stores
+    published = [name for name, service in production["services"].items() if "ports" in service]
+
+    assert published == ["nginx" if answers["web_proxy"] == "nginx" else "web"]
+    assert set(base["services"]) <= set(production["services"])
+    for name in ours:
+        assert production["services"][name].items() >= {"read_only": True, "cap_drop": ["ALL"]}.items(), name
+    for name, service in production["services"].items():
+        assert {"cpus", "memory", "pids"} <= set(service["deploy"]["resources"]["limits"]), name
+        assert service["logging"]["options"]["max-size"], name
+
+
+@PAIRS
+def test_nginx_and_django_take_bodies_of_the_same_size(bake, answers):
+    project = bake(**answers)
+    if answers["web_proxy"] == "none":
+        assert not (project / "deploy/nginx").exists()
+        return
+    megabytes = re.search(r"client_max_body_size (\d+)m;", (project / "deploy/nginx/nginx.conf").read_text())[1]
+
+    assert f"MAX_BODY_BYTES = {megabytes} * 2**20" in (project / "config/settings/base.py").read_text()
+    assert f"{megabytes} MB" in (project / "deploy/nginx/errors/413.html").read_text()
 
 
 @PAIRS

@@ -21,6 +21,7 @@ WORDS = {
     ("result_backend", "django-db"): r"django-db|django_celery_results|django-celery-results",
     ("beat", True): r"\bbeat\b|django_celery_beat|django-celery-beat|scheduler",
     ("rest_api", True): r"rest_framework|djangorestframework|spectacular|django.filter",
+    ("web_proxy", "nginx"): r"deploy/nginx|compose\.tls",
     ("license", "BSD-3-Clause"): r"BSD",
     ("license", "proprietary"): r"proprietary",
     ("python_version", "3.13"): r"python:3\.13",

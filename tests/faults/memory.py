@@ -5,7 +5,7 @@ from tests.running.stack import Stack
 
 def used_memory(stack: Stack, service: str) -> int:
     """Return how many bytes a Redis says that it uses."""
-    info = stack.compose("exec", "--no-TTY", service, "redis-cli", "INFO", "memory").stdout.split()
+    info = stack.redis(service, "INFO", "memory").split()
     return int(dict(line.split(":") for line in info if ":" in line)["used_memory"])
 
 
@@ -13,7 +13,7 @@ def limit_memory(stack: Stack, broker: str, bytes_more: int) -> None:
     """Let the broker have this much memory more than it has; RabbitMQ none."""
     if broker == "redis":
         limit = str(used_memory(stack, "redis") + bytes_more)
-        stack.compose("exec", "--no-TTY", "redis", "redis-cli", "CONFIG", "SET", "maxmemory", limit)
+        stack.redis("redis", "CONFIG", "SET", "maxmemory", limit)
     else:
         stack.compose("exec", "--no-TTY", "rabbitmq", "rabbitmqctl", "set_vm_memory_high_watermark", "0.0001")
 
@@ -21,6 +21,6 @@ def limit_memory(stack: Stack, broker: str, bytes_more: int) -> None:
 def relieve(stack: Stack, broker: str) -> None:
     """Take limit_memory() back."""
     if broker == "redis":
-        stack.compose("exec", "--no-TTY", "redis", "redis-cli", "CONFIG", "SET", "maxmemory", "512mb")
+        stack.redis("redis", "CONFIG", "SET", "maxmemory", "512mb")
     else:
         stack.compose("exec", "--no-TTY", "rabbitmq", "rabbitmqctl", "set_vm_memory_high_watermark", "0.6")

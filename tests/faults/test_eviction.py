@@ -53,12 +53,12 @@ def experiment(stack, file):
     address = f"redis://:{password}@cache:6379"
 
     def redis(*command: str) -> str:
-        return stack.compose("exec", "--no-TTY", "cache", "redis-cli", *command).stdout.strip()
+        return stack.redis("cache", *command)
 
     def make(policy: str) -> Eviction:
         redis("FLUSHALL")
         redis("CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", policy)
-        environment = {"CELERY_BROKER_URL": f"{address}/2", "CACHE_URL": f"{address}/3"}
+        environment = {"TASK_BROKER_URL": f"{address}/2", "CACHE_URL": f"{address}/3"}
         send(stack, "evicted", plain=QUEUED, environment=environment)
         queued = int(redis("-n", "2", "LLEN", "default"))
         redis("CONFIG", "SET", "maxmemory", str(used_memory(stack, "cache") + HEADROOM))

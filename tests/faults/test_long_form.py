@@ -23,7 +23,7 @@ RESULTS = {"redis": "cache", "rabbitmq": "redis"}  # which service has the resul
 RESULTS_ELSEWHERE = """
 x-results: &results
   environment:
-    CELERY_RESULT_BACKEND: redis://:${CACHE_PASSWORD}@cache:6379/1
+    TASK_RESULTS_URL: redis://:${CACHE_PASSWORD}@cache:6379/1
 services:
   web: *results
   worker: *results
@@ -73,7 +73,6 @@ def test_a_full_broker_is_told_to_publishers_and_loses_nothing(stack, broker, tr
 
 def test_two_beats_tick_as_often_as_one(stack, broker, trials, file):
     seconds = 10 * TICKS_EVERY
-    # or ticks wait behind the work of the case before
     # Ticks would wait behind the work of the cases before. Redis gives back late what was never acknowledged.
     wait_for(lambda: all(trial.over() for trial in trials), "the end of the other trials", COMES_BACK + 60)
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("long_form")
 
 @pytest.fixture(scope="module")
 def stack(running, broker):
-    with running(change=prepare, files=["compose.yaml"], broker=broker) as stack:
+    with running(change=prepare, production=True, broker=broker) as stack:
         yield stack
 
 

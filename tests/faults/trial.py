@@ -137,9 +137,9 @@ class Trial:
         """Return how many messages the broker has, KEPT aside: with Redis of this batch, with RabbitMQ of all."""
         if self.broker == "redis":
             keys = [["LRANGE", "default", "0", "-1"], ["HVALS", "unacked"]]
-            done = [self.stack.compose("exec", "--no-TTY", "redis", "redis-cli", *key) for key in keys]
+            done = [self.stack.redis("redis", *key) for key in keys]
             # each message's headers hold its arguments as a text for people
-            return sum(len(re.findall(rf"argsrepr[^(]*\('{self.batch}'", answer.stdout)) for answer in done)
+            return sum(len(re.findall(rf"argsrepr[^(]*\('{self.batch}'", answer)) for answer in done)
         command = ["rabbitmqctl", "list_queues", "--silent", "--vhost", self.stack.folder.name, "name", "messages"]
         queues = self.stack.compose("exec", "--no-TTY", "rabbitmq", *command).stdout.splitlines()
         counts = dict(line.split("\t") for line in queues)

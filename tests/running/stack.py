@@ -43,6 +43,7 @@ class Stack:
         self.environment = os.environ | {
             "COMPOSE_PROJECT_NAME": name,
             "WEB_PORT": str(port),
+            "HTTP_PORT": str(port),
             "RABBITMQ_UI_PORT": str(free_port()),
         }
         if files:
@@ -107,6 +108,13 @@ class Stack:
         command = ["psql", "--username", name, "--dbname", name, "--quiet", "--csv", "--tuples-only"]
         done = self.compose("exec", "--no-TTY", "db", *command, "--command", query)
         return [line.split(",") for line in done.stdout.splitlines()]
+
+    def redis(self, service: str, *command: str) -> str:
+        """Return what a Redis answers. Raises StackError if that is an error. In production its password is in a file,
+        in development in the environment.
+        """
+        ask = f'REDISCLI_AUTH="${{REDISCLI_AUTH:-$(cat /run/secrets/{service}_password)}}" redis-cli -e "$@"'
+        return self.compose("exec", "--no-TTY", service, "sh", "-c", ask, "sh", *command).stdout.strip()
 
     def check_add(self) -> None:
         """Send add(4, 5) from web. Raises StackError if a worker does not execute it or 9 does not come back."""

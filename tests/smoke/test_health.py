@@ -21,7 +21,7 @@ CASES = [
 
 @pytest.fixture(scope="module", params=["redis", "rabbitmq"])
 def stack(running, request):
-    with running(broker=request.param, files=["compose.yaml"]) as stack:
+    with running(broker=request.param, production=True) as stack:
         stack.compose("up", "--detach", "--no-deps", "--wait", "--scale", "worker=2", "worker")
         yield stack
 

@@ -1,4 +1,4 @@
-"""The image as it comes: production, without the override file."""
+"""The image as it comes: production."""
 
 import subprocess
 
@@ -12,9 +12,8 @@ IMAGE = f"{SLUG}:latest"  # what compose.yaml calls it
 
 @pytest.fixture(scope="module")
 def stack(running):
-    with running(files=["compose.yaml"]) as stack:
+    with running(production=True) as stack:
         yield stack
-    subprocess.run(["docker", "image", "rm", "--force", IMAGE], capture_output=True, check=False)
 
 
 def run(*command: str) -> subprocess.CompletedProcess:
@@ -44,7 +43,7 @@ def test_what_a_job_writes_in_the_worker_is_there_for_web(stack):
 def test_it_refuses_to_start_and_names_each_missing_variable_in_a_line(stack, command):
     done = run(*command)
 
-    for name in ["SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"]:
+    for name in ["SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "TASK_BROKER_URL", "TASK_RESULTS_URL"]:
         assert done.stderr.count(f"{name} is not set: ") == 1
     assert done.returncode == 3
     assert "Traceback" not in done.stderr

@@ -83,7 +83,7 @@ def test_two_hundred_waiting_jobs_outlive_a_broker_that_loses_everything(stack, 
 def empty(stack, broker: str) -> None:
     """Take all messages from the broker."""
     if broker == "redis":
-        stack.compose("exec", "--no-TTY", "redis", "redis-cli", "FLUSHALL")
+        stack.redis("redis", "FLUSHALL")
     else:
         vhost = stack.folder.name
         stack.compose("exec", "--no-TTY", "rabbitmq", "rabbitmqctl", "purge_queue", "default", "--vhost", vhost)

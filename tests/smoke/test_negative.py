@@ -9,7 +9,7 @@ from tests.running.stack import StackError
 
 
 def wrong_broker_host(folder: Path) -> None:
-    replace(folder / "compose.yaml", "@redis:6379/0", "@nowhere:6379/0")
+    replace(folder / "compose.yaml", "//redis:6379/0", "//nowhere:6379/0")
 
 
 def eager_mode(folder: Path) -> None:

@@ -17,7 +17,7 @@ def stack(running, request):
     def change(folder):
         replace(folder / ".env", "STOP_GRACE_SECONDS=120", f"STOP_GRACE_SECONDS={GRACE}")
 
-    with running(change, broker=request.param, files=["compose.yaml"]) as stack:
+    with running(change, broker=request.param, production=True) as stack:
         yield stack
 
 

@@ -21,6 +21,8 @@ max_requests_jitter = 100
 
 # A process that does not answer gunicorn for so long is killed. Not a limit for a request: threads work on those.
 timeout = 30
+# A proxy may use a connection again within this time; nginx is told 3 seconds.
+keepalive = 5
 # A process that is told to stop ends its requests; what still runs then is cut off. compose.yaml's stop_grace_period is
 # longer. Price: an upload that takes longer has to be sent again after a deploy.
 graceful_timeout = 25

@@ -26,8 +26,8 @@ def environment(folder: Path) -> dict[str, str]:
         "SECRET_KEY": "abcde12345" * 5,
         "ALLOWED_HOSTS": HOST,
         "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
-        "CELERY_BROKER_URL": "memory://",
-        "CELERY_RESULT_BACKEND": "cache+memory://",
+        "TASK_BROKER_URL": "memory://",
+        "TASK_RESULTS_URL": "cache+memory://",
     }
 
 

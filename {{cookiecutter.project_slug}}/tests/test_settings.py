@@ -12,9 +12,9 @@ COMPLETE = {
     "SECRET_KEY": "abcde12345" * 5,
     "ALLOWED_HOSTS": "{{ cookiecutter.domain_name }}",
     "DATABASE_URL": "postgres://user:password@localhost:5432/name",
-    "CELERY_BROKER_URL": "memory://",
+    "TASK_BROKER_URL": "memory://",
 {% if cookiecutter.result_backend == "redis" %}
-    "CELERY_RESULT_BACKEND": "cache+memory://",
+    "TASK_RESULTS_URL": "cache+memory://",
 {% endif %}
 }
 
@@ -96,3 +96,30 @@ def test_web_has_a_process_for_each_cpu_and_at_least_two(cpus, processes):
     code = "from django.conf import settings; print(settings.WEB_PROCESSES)"
 
     assert run_in_production({**COMPLETE, "WEB_CPUS": cpus}, "-c", code).stdout == f"{processes}\n"
+
+
+def test_a_secret_may_end_with_a_line_break_and_stands_in_one_place_only(tmp_path):
+    (tmp_path / "password").write_text("it's @ secret\n")
+    code = "from config.settings.environment import address; print(address('DATABASE_URL', 'POSTGRES_PASSWORD'))"
+
+    def asked_for(url):
+        environment = {"DATABASE_URL": url, "POSTGRES_PASSWORD_FILE": str(tmp_path / "password")}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(  # noqa: S603  the command is ours
+            command, env=environment, cwd=settings.BASE_DIR, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    assert asked_for("postgres://ada@db:5432/name") == "postgres://ada:it%27s%20%40%20secret@db:5432/name\n"
+    assert asked_for("redis://cache:6379/0") == "redis://:it%27s%20%40%20secret@cache:6379/0\n"
+    assert asked_for("postgres://ada:other@db:5432/name") == "postgres://ada:other@db:5432/name\n"
+    assert asked_for("sqlite:////srv/db.sqlite3") == "sqlite:////srv/db.sqlite3\n"
+
+
+def test_a_secret_file_that_can_not_be_read_is_an_error_in_one_line(tmp_path):
+    environment = {name: value for name, value in COMPLETE.items() if name != "SECRET_KEY"}
+
+    answer = check_production({**environment, "SECRET_KEY_FILE": str(tmp_path / "key")})
+
+    assert answer.returncode == 3
+    assert answer.stderr == f"SECRET_KEY_FILE can't be read: No such file or directory: {tmp_path / 'key'}\n"

@@ -2,16 +2,12 @@
 
 from pathlib import Path
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from config.settings.celery import *
+from config.settings.environment import address, env
 
 BASE_DIR = Path(__file__).resolve().parents[2]
-
-# FileAwareEnv reads NAME_FILE where NAME is not set: secrets may be mounted as files.
-# https://django-environ.readthedocs.io/en/latest/tips.html#docker-style-file-based-variables
-env = environ.FileAwareEnv()
 
 PROJECT_NAME = "{{ cookiecutter.__quoted_project_name }}"
 
@@ -89,7 +85,7 @@ TEMPLATES = [
 # No DATABASE_URL: SQLite, for work without Docker. Web and worker write to the same file, so a writer waits for the
 # lock (timeout, seconds) and takes it at the start of its transaction, where waiting is possible.
 # https://docs.djangoproject.com/en/5.2/ref/databases/#sqlite-notes
-if DATABASE_URL := env("DATABASE_URL", default=""):
+if DATABASE_URL := address("DATABASE_URL", "POSTGRES_PASSWORD"):
     DATABASES = {"default": env.db_url_config(DATABASE_URL)}
     if DATABASES["default"]["ENGINE"].endswith("postgresql"):
         # A network or a server that is cut off is an error, after 5 seconds for a connect and about 20 for a query.
@@ -118,7 +114,7 @@ else:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # A server of its own: `cache.clear()` empties the whole server's database, and a cache evicts what a broker must keep.
-CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
+CACHES = {"default": env.cache_url_config(address("CACHE_URL", "CACHE_PASSWORD") or "locmemcache://")}
 if CACHES["default"]["BACKEND"].endswith("RedisCache"):
     # Seconds that a request waits for a cache that does not answer. Without them: for ever.
     CACHES["default"]["OPTIONS"] = {"socket_connect_timeout": 1, "socket_timeout": 1}

@@ -4,10 +4,9 @@ The names are Celery's in upper case behind CELERY_: https://docs.celeryq.dev/en
 Times are in seconds unless the name says otherwise.
 """
 
-import environ
 from kombu import Exchange, Queue
 
-env = environ.FileAwareEnv()
+from config.settings.environment import address, env
 
 # --- Times: the numbers that others below follow. ops/checks.py refuses those that don't fit together -------------
 
@@ -29,7 +28,8 @@ DRAIN_SECONDS = STOP_GRACE_SECONDS - 20
 
 {% if cookiecutter.broker == "redis" %}
 # redis://:password@host:6379/0. Not set: settings/dev.py falls back to files, settings/prod.py refuses to start.
-CELERY_BROKER_URL = env("CELERY_BROKER_URL", default="")
+# Not from CELERY_BROKER_URL or BROKER_URL: Celery would take those variables themselves, and not this setting.
+CELERY_BROKER_URL = address("TASK_BROKER_URL", "REDIS_PASSWORD")
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     # Redis has no acknowledgements: Celery gives a message to another worker when its own has not acknowledged it
     # for this long. More than twice the hard limit, or a task that still runs is started a second time. Price: what
@@ -51,7 +51,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 LONGEST_COUNTDOWN = CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] - CELERY_TASK_TIME_LIMIT
 {% else %}
 # amqp://user:password@host:5672/vhost. Not set: settings/dev.py falls back to files, settings/prod.py refuses to start.
-CELERY_BROKER_URL = env("CELERY_BROKER_URL", default="")
+# Not from CELERY_BROKER_URL or BROKER_URL: Celery would take those variables themselves, and not this setting.
+CELERY_BROKER_URL = address("TASK_BROKER_URL", "RABBITMQ_PASSWORD")
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     # `delay()` returns when the broker has the message on disk, not when it left this process. Price: a round trip.
     # https://www.rabbitmq.com/docs/confirms
@@ -170,7 +171,7 @@ CELERY_WORKER_MAX_TASKS_PER_CHILD = 1000
 
 {% if cookiecutter.result_backend == "redis" %}
 # redis://:password@host:6379/1. Not set: settings/dev.py falls back to files, settings/prod.py refuses to start.
-CELERY_RESULT_BACKEND = env("CELERY_RESULT_BACKEND", default="")
+CELERY_RESULT_BACKEND = address("TASK_RESULTS_URL", "REDIS_PASSWORD")
 CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = 5
 CELERY_REDIS_SOCKET_TIMEOUT = 10
 CELERY_REDIS_SOCKET_KEEPALIVE = True

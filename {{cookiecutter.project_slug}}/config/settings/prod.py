@@ -19,12 +19,12 @@ _REQUIRED = {
     "ALLOWED_HOSTS": "the names that the site answers to, such as {{ cookiecutter.domain_name }}",
     "DATABASE_URL": "postgres://user:password@host:5432/name",
 {% if cookiecutter.broker == "redis" %}
-    "CELERY_BROKER_URL": "redis://:password@host:6379/0",
+    "TASK_BROKER_URL": "redis://:password@host:6379/0",
 {% else %}
-    "CELERY_BROKER_URL": "amqp://user:password@host:5672/vhost",
+    "TASK_BROKER_URL": "amqp://user:password@host:5672/vhost",
 {% endif %}
 {% if cookiecutter.result_backend == "redis" %}
-    "CELERY_RESULT_BACKEND": "redis://:password@host:6379/1",
+    "TASK_RESULTS_URL": "redis://:password@host:6379/1",
 {% endif %}
 }
 _missing = [name for name in _REQUIRED if not env(name, default="")]
@@ -51,12 +51,17 @@ SECURE_HSTS_PRELOAD = True
 # https://docs.djangoproject.com/en/5.2/ref/databases/#persistent-connections
 DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 
-# Static files are collected and hashed at build, and sent by gunicorn itself with a cache header for ever.
+{% if cookiecutter.web_proxy == "nginx" %}
+# Static files are collected, packed and named by their content at build, and sent by nginx.
 # https://whitenoise.readthedocs.io/
+{% else %}
+# Static files are collected, packed and named by their content at build, and sent by gunicorn itself, with a header
+# that lets browsers keep them for ever. https://whitenoise.readthedocs.io/
 MIDDLEWARE.insert(
     MIDDLEWARE.index("django.middleware.security.SecurityMiddleware") + 1,
     "whitenoise.middleware.WhiteNoiseMiddleware",
 )
+{% endif %}
 # Files under their plain names are left out: templates ask for hashed ones, and the image gets smaller.
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 STORAGES = {

@@ -1,0 +1,48 @@
+"""A project as it runs on a server: production, with secrets in files, behind a load balancer: this machine."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import requests
+from requests.cookies import RequestsCookieJar
+
+from tests.running.stack import Stack
+
+FILES = ["compose.yaml", "compose.prod.yaml"]
+DOMAIN = "example.com"  # the prompt's default
+PASSWORD = "lovelace-1815"
+
+
+def prepare(folder: Path) -> None:
+    """Do what the README says for a server. Docker shows this machine to containers as a private address."""
+    subprocess.run(["make", "secrets"], cwd=folder, check=True, capture_output=True)
+    env = folder / ".env"
+    without_secrets = re.sub(r"(?m)^(SECRET_KEY|\w+_PASSWORD)=.*\n", "", env.read_text())
+    private = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
+    env.write_text(without_secrets.replace("ALLOW_IPS=127.0.0.1\n", f"ALLOW_IPS={private}\n"))
+
+
+class CookieJar(RequestsCookieJar):
+    """Keeps cookies that are for TLS only, and sends them: the balancer's way to this machine is not."""
+
+    def set_cookie(self, cookie, *args, **kwargs):
+        cookie.secure = False
+        return super().set_cookie(cookie, *args, **kwargs)
+
+
+def speak_for(session: requests.Session) -> None:
+    """Make the session speak as a load balancer does for a browser that came with TLS."""
+    session.headers.update({"Host": DOMAIN, "X-Forwarded-Proto": "https", "Referer": f"https://{DOMAIN}/"})
+    session.cookies = CookieJar()
+
+
+def log_in(stack: Stack, session: requests.Session, name: str, staff: bool = False) -> None:
+    """Make a user and log the session in. Raises requests.HTTPError."""
+    user = f"User.objects.create_user({name!r}, password={PASSWORD!r}, is_staff={staff}, is_superuser={staff})"
+    stack.shell(f"from django.contrib.auth.models import User; {user}")
+    speak_for(session)
+    page = session.get(f"{stack.visitor.url}/login/", timeout=30)
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)[1]
+    form = {"csrfmiddlewaretoken": token, "username": name, "password": PASSWORD}
+    session.post(f"{stack.visitor.url}/login/", data=form, timeout=30).raise_for_status()

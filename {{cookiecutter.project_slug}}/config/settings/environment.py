@@ -1,0 +1,39 @@
+"""Reads the environment: NAME, or the file that NAME_FILE names."""
+
+import sys
+from urllib.parse import quote, urlsplit
+
+import environ
+from environ.fileaware_mapping import FileAwareMapping
+
+
+class _Environment(FileAwareMapping):
+    """django-environ's, but a file may end with a line break, and one that can't be read is an error in one line."""
+
+    def __getitem__(self, name: str) -> str:
+        try:
+            return super().__getitem__(name).rstrip("\n")
+        except OSError as error:
+            print(f"{name}_FILE can't be read: {error.strerror}: {error.filename}", file=sys.stderr)
+            sys.exit(3)  # as settings/prod.py does, for gunicorn
+
+
+class Env(environ.Env):
+    """`env(name, default=…)`, `env.int(name)` and so on. https://django-environ.readthedocs.io/en/latest/api.html"""
+
+    ENVIRON = _Environment()
+
+
+env = Env()
+
+
+def address(name: str, password: str) -> str:
+    """Return the URL in the variable `name`, empty if there is none. If it has no password, the one in the variable
+    `password` is put into it: so a secret is in one place, and a file may have it.
+    """
+    url, secret = env(name, default=""), env(password, default="")
+    parts = urlsplit(url)
+    if not parts.hostname or parts.password is not None or not secret:
+        return url
+    _, _, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{parts.username or ''}:{quote(secret, safe='')}@{host}").geturl()
