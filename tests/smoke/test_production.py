@@ -6,11 +6,16 @@ import re
 import socket
 import ssl
 import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import requests
 
+from tests.answers import every_pair
 from tests.running.ports import free_port
 from tests.running.server import DOMAIN, log_in
 from tests.running.stack import Stack
@@ -23,7 +28,7 @@ LIMIT = 10 * 2**20  # bytes: MAX_BODY_BYTES
 RIGHTS = r"""
 id -u
 touch /etc/file /file 2>&1 | grep -c 'Read-only file system'
-grep -E '^(CapEff|NoNewPrivs)' /proc/self/status | tr -d '\n'
+grep -E '^(CapBnd|NoNewPrivs)' /proc/self/status | tr -d '\n'
 """
 
 
@@ -61,7 +66,7 @@ def test_our_processes_are_nobody_can_write_nowhere_and_have_no_rights(stack):
         user, unwritable, status = stack.compose("exec", "--no-TTY", service, "sh", "-c", RIGHTS).stdout.splitlines()
         assert user != "0", service
         assert unwritable == "2", service
-        assert re.fullmatch(r"CapEff:\s*0+NoNewPrivs:\s*1", status), f"{service}: {status}"
+        assert re.fullmatch(r"CapBnd:\s*0+NoNewPrivs:\s*1", status), f"{service}: {status}"
 
 
 def test_only_the_way_in_is_published(stack, answers):
@@ -97,6 +102,16 @@ def test_a_browser_without_tls_is_sent_to_https(stack):
     answer = requests.get(stack.visitor.url, headers={"Host": DOMAIN}, allow_redirects=False, timeout=30)
 
     assert (answer.status_code, answer.headers["Location"]) == (301, f"https://{DOMAIN}/")
+
+
+def test_the_log_has_the_address_and_the_request_id_that_the_load_balancer_told(stack):
+    headers = {"X-Forwarded-For": "198.51.100.1, 203.0.113.7", "X-Request-ID": "from-the-balancer"}
+    answer = stack.visitor.session.get(stack.visitor.url, headers=headers, timeout=30)
+
+    assert answer.headers["X-Request-ID"] == "from-the-balancer"
+    # gunicorn writes it after the answer
+    line = wait_for(lambda: re.search('{.*"from-the-balancer".*}', stack.logs("web")), "the line of the request", 10)[0]
+    assert json.loads(line)["client"] == "203.0.113.7"
 
 
 def test_no_answer_says_which_server_it_is_from(stack):
@@ -147,14 +162,17 @@ def test_a_body_over_the_limit_is_refused_with_a_page_that_says_so(stack):
     assert "10 MB" in answer.text
 
 
-def test_clients_that_send_nothing_keep_nobody_out(stack, behind_nginx):
-    """500 connections, each with half a request."""
+def test_slow_clients_keep_nobody_out(stack, answers):
+    """Connections that say nothing, and as many with half a request. Without nginx fewer than a process of gunicorn has
+    threads, because each keeps one: the load balancer has to wait for the other half.
+    """
     port = int(stack.visitor.url.rpartition(":")[2])
+    silent, halves = (500, 500) if answers["web_proxy"] == "nginx" else (0, 3)
     slow = []
     try:
-        for _ in range(500):
+        for said in [b""] * silent + [b"GET / HTTP/1.1\r\nHost: example.com\r\nX-Slow: "] * halves:
             slow.append(socket.create_connection(("127.0.0.1", port), timeout=5))
-            slow[-1].sendall(b"GET / HTTP/1.1\r\nHost: example.com\r\nX-Slow: ")
+            slow[-1].sendall(said)
         assert stack.visitor.page()
     finally:
         for connection in slow:
@@ -168,10 +186,55 @@ def test_nginx_has_nothing_to_say_about_its_configuration(stack, behind_nginx):
     assert "warn" not in done.stderr
 
 
-def test_a_new_web_is_found_by_nginx(stack, behind_nginx):
-    stack.compose("up", "--detach", "--no-deps", "--force-recreate", "--wait", "web")
+def test_a_release_by_the_lines_of_the_readme_interrupts_nobody(stack, behind_nginx):
+    lines = re.search(r"(?m)(^    docker compose build\n(?:    .+\n)+)", (stack.folder / "README.md").read_text())[1]
+    before = stack.compose("ps", "--quiet", "web", "nginx").stdout.split()
+    with (stack.folder / "jobs/views.py").open("a") as code:
+        code.write("\n# a new line\n")
+
+    with watching(stack) as answers:
+        stack.run("sh", "-euc", lines, check=True)
+
+    after = stack.compose("ps", "--quiet", "web", "nginx").stdout.split()
+    assert len(after) == 2
+    assert len(set(before) & set(after)) == 1  # nginx stays
+    assert len(answers) > 100
+    assert set(answers) == {200}
+
+
+@contextmanager
+def watching(stack: Stack) -> Iterator[list[int | str]]:
+    """Ask for the page from four threads all the time. Yields a list of what came: a status, or what went wrong."""
+    over, answers = threading.Event(), []
+
+    def watch():
+        while not over.wait(0.01):
+            try:
+                answer = requests.get(stack.visitor.url, headers=stack.visitor.session.headers, timeout=30)
+                answers.append(answer.status_code)
+            except requests.RequestException as error:
+                answers.append(type(error).__name__)
+
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(4):
+            threads.submit(watch)
+        try:
+            yield answers
+        finally:
+            over.set()
+
+
+def test_a_page_from_before_a_release_still_finds_its_files(stack, behind_nginx):
+    path = re.search(r'href="(/static/[^"]+\.[0-9a-f]{12}\.css)"', stack.visitor.page())[1]
+    style = next(stack.folder.glob("*/static/**/*.css"))
+    with style.open("a") as file:
+        file.write("\n/* a new line */\n")
+
+    stack.compose("up", "--detach", "--build", "--wait")
 
     wait_for(lambda: stack.visitor.session.get(stack.visitor.url, timeout=30).ok, "the page", seconds=30)
+    assert path not in stack.visitor.page()
+    assert stack.visitor.session.get(stack.visitor.url + path, timeout=30).status_code == 200
 
 
 def test_with_a_certificate_nginx_speaks_tls_and_sends_everybody_there(stack, behind_nginx):
@@ -183,6 +246,7 @@ def test_with_a_certificate_nginx_speaks_tls_and_sends_everybody_there(stack, be
     plain, stack.environment = stack.environment, stack.environment | tls
     try:
         stack.compose("up", "--detach", "--no-deps", "--wait", "nginx")
+        checked = stack.compose("exec", "--no-TTY", "nginx", "nginx", "-t").stderr
         page = requests.get(
             f"https://127.0.0.1:{port}/", headers={"Host": DOMAIN}, verify=stack.folder / "tls.pem", timeout=30
         )
@@ -197,6 +261,8 @@ def test_with_a_certificate_nginx_speaks_tls_and_sends_everybody_there(stack, be
         stack.environment = plain
         stack.compose("up", "--detach", "--no-deps", "--wait", "nginx")
 
+    assert "test is successful" in checked
+    assert "warn" not in checked
     assert page.status_code == 200
     assert page.headers["Strict-Transport-Security"].startswith("max-age=31536000")
     assert (answer.status_code, answer.headers["Location"]) == (301, f"https://{DOMAIN}/")
@@ -208,6 +274,18 @@ def make_certificate(folder: Path) -> None:
     who = ["-subj", f"/CN={DOMAIN}", "-addext", "subjectAltName=IP:127.0.0.1"]
     subprocess.run([*new, *who, "-out", "tls.pem", "-keyout", "tls.key"], cwd=folder, check=True, capture_output=True)
     (folder / "tls.key").chmod(0o644)
+
+
+def test_compose_has_nothing_to_say_about_its_files(docker, bake):
+    development, production = ["compose.yaml", "compose.override.yaml"], ["compose.yaml", "compose.prod.yaml"]
+    config = ["docker", "compose", "config", "--quiet"]
+    for answers in every_pair():
+        project = bake(**answers)
+        for names in [development, production, [*production, "compose.tls.yaml"]]:
+            if all((project / name).exists() for name in names):
+                it = os.environ | {"COMPOSE_FILE": os.pathsep.join(names), "TLS_CERTIFICATE": "./a", "TLS_KEY": "./b"}
+                done = subprocess.run(config, cwd=project, env=it, capture_output=True, text=True)
+                assert (done.returncode, done.stderr) == (0, ""), f"{names} {answers}"
 
 
 def test_docker_has_nothing_to_say_about_the_dockerfile(stack):
