@@ -67,6 +67,32 @@ def test_an_address_of_the_admin_that_can_not_work_is_refused_in_one_line(path):
     assert answer.stderr == f"ADMIN_PATH={path} must end with a / and not begin with one, such as admin/\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "what"),
+    [
+        ("WORKER_CONCURRENCY", "many", "a whole number, such as 2"),
+        ("WEB_CPUS", "0.5", "a whole number, such as 1"),
+        ("LOG_LEVEL", "loud", "DEBUG, INFO, WARNING or ERROR"),
+    ],
+)
+def test_a_value_that_can_not_work_is_refused_in_one_line(name, value, what):
+    answer = check_production({**COMPLETE, name: value})
+
+    assert answer.returncode == 3
+    assert answer.stderr == f"{name}={value} must be {what}\n"
+
+
+@pytest.mark.parametrize("url", ["nonsense", "postgres://ada:love/lace@db:5432/name"])
+def test_an_address_that_is_no_url_is_refused_in_one_line_that_does_not_show_it(url):
+    answer = check_production({**COMPLETE, "DATABASE_URL": url})
+
+    assert answer.returncode == 3
+    assert answer.stderr.startswith("DATABASE_URL is no URL")
+    assert len(answer.stderr.splitlines()) == 1
+    assert "love" not in answer.stderr
+    assert "nonsense" not in answer.stderr
+
+
 def test_the_admin_is_where_admin_path_says():
     code = "import django; django.setup(); from django.urls import reverse; print(reverse('admin:index'))"
 

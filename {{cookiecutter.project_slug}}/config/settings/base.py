@@ -213,6 +213,10 @@ SPECTACULAR_SETTINGS = {
 }
 
 {% endif %}
+LOG_LEVEL = env("LOG_LEVEL", default="INFO")
+if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+    raise ImproperlyConfigured(f"LOG_LEVEL={LOG_LEVEL} must be DEBUG, INFO, WARNING or ERROR")
+
 # Lines for people; settings/prod.py makes objects of them.
 LOGGING = {
     "version": 1,
@@ -221,5 +225,5 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     # Without Django's own handlers, which would write each line a second time in development.
     "loggers": {"django": {"handlers": []}},
-    "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
 }

@@ -4,6 +4,7 @@ import sys
 from urllib.parse import quote, urlsplit
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 from environ.fileaware_mapping import FileAwareMapping
 
 
@@ -23,16 +24,30 @@ class Env(environ.Env):
 
     ENVIRON = _Environment()
 
+    def int(self, var: str, default: int) -> int:
+        """Return the whole number in this variable. Raises ImproperlyConfigured if it is something else."""
+        try:
+            return super().int(var, default=default)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{var}={self.str(var)} must be a whole number, such as {default}") from error
+
 
 env = Env()
 
 
 def address(name: str, password: str) -> str:
     """Return the URL in the variable `name`, empty if there is none. If it has no password, the one in the variable
-    `password` is put into it: so a secret is in one place, and a file may have it.
+    `password` is put into it: so a secret is in one place, and a file may have it. Raises ImproperlyConfigured if it is
+    no URL.
     """
     url, secret = env(name, default=""), env(password, default="")
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} is no URL; is its password quoted (%2F for /)?") from error
+    if url and not parts.scheme:
+        raise ImproperlyConfigured(f"{name} is no URL: it must begin with a scheme, as in postgres:// or redis://")
     if not parts.hostname or parts.password is not None or not secret:
         return url
     _, _, host = parts.netloc.rpartition("@")
