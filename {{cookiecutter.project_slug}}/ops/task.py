@@ -1,6 +1,6 @@
 """What every task has unless it says otherwise: config/celery.py makes this the base of each @shared_task."""
 
-import celery
+from celery.contrib.django.task import DjangoTask
 from celery.exceptions import Reject, Retry
 {% if cookiecutter.broker == "redis" %}
 from celery.utils.time import get_exponential_backoff_interval, maybe_iso8601, maybe_make_aware
@@ -23,8 +23,10 @@ RECONNECTS = 30
 LONGEST_PAUSE = 60
 
 
-class Task(celery.Task):
-    """A task that a database's restart does not fail, with limits for one that kills its worker."""
+class Task(DjangoTask):
+    """A task that a database's restart does not fail, with limits for one that kills its worker. Celery's for Django,
+    which has delay_on_commit().
+    """
 
     # Retries by self.retry(), and after the loss of the worker's process: five, ten seconds apart. Celery's own are
     # three, three minutes apart. A task may say otherwise: @shared_task(max_retries=…). Price: a task that always kills

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 {% endif %}
 import pytest
-from celery import shared_task
+from celery import Signature, shared_task
 from celery.exceptions import Reject, Retry
 {% if cookiecutter.broker == "redis" %}
 from django.conf import settings
 {% endif %}
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, transaction
 {% if cookiecutter.broker == "redis" %}
 from django.utils import timezone
 {% endif %}
@@ -48,7 +48,7 @@ class Sent(list):
 @pytest.fixture
 def sent(monkeypatch):
     sent = Sent()
-    monkeypatch.setattr(ops_task.celery.canvas.Signature, "apply_async", sent)
+    monkeypatch.setattr(Signature, "apply_async", sent)
     return sent
 
 
@@ -68,6 +68,22 @@ def test_a_plain_shared_task_has_the_projects_defaults():
 
 def test_a_task_may_say_otherwise():
     assert with_limit.max_retries == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_task_for_the_end_of_the_transaction_is_sent_then_and_not_after_a_rollback(monkeypatch):
+    sent = Sent()
+    monkeypatch.setattr(with_limit, "apply_async", sent)
+
+    with transaction.atomic():
+        with_limit.delay_on_commit()
+        assert not sent
+    assert len(sent) == 1
+
+    with transaction.atomic():
+        with_limit.delay_on_commit()
+        transaction.set_rollback(True)
+    assert len(sent) == 1
 
 
 def test_a_task_that_loses_its_connections_is_run_again_until_it_has_them(worker, monkeypatch):
