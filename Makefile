@@ -28,6 +28,7 @@ faults: $(VENV)/installed ## Make every fault on each broker and write what is l
 bench: $(VENV)/installed ## Measure what a request waits for, with jobs and without (needs Docker)
 	$(BIN)/python -m bench.report
 	$(BIN)/python -m bench.publish
+	$(BIN)/python -m bench.connections
 
 lint: $(VENV)/installed ## Check the style of the template's own code
 	$(BIN)/ruff check hooks tests bench docs

@@ -30,17 +30,18 @@ def publish_after_commit(number):
     slow.delay_on_commit(0)  # stores no result: the broker alone decides
 
 for way in [ledger, publish_after_commit]:
-    took, errors = [], 0
+    took, errors = [], []
     for number in range({count}):
         began = time.monotonic()
         try:
             with transaction.atomic():
                 way(number)
         except Exception as error:
-            errors += 1
+            errors.append(type(error).__name__)
         took.append((time.monotonic() - began) * 1000)
     took.sort()
-    print(f"{{took[len(took) // 2]:.1f}}, {{took[int(len(took) * 0.95)]:.1f}}, {{errors}} of {count}")
+    p50, p95 = took[len(took) // 2], took[int(len(took) * 0.95)]
+    print(f"{{p50:.1f}}, {{p95:.1f}}, {{len(errors)}} of {count}", *set(errors))
 """
 
 HOP = """
