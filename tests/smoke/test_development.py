@@ -23,7 +23,7 @@ def test_a_change_of_code_reaches_the_worker_and_web(stack):
         try:
             page = stack.visitor.page()
             return 'value="6"' in page and stack.visitor.result(stack.visitor.send_add(4, 5))
-        except requests.ConnectionError:  # web is restarting
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):  # web restarts
             return None
 
     wait_for(lambda: sum_on_a_page_of_the_new_code() == "10", "the new code of worker and web", seconds=60)
