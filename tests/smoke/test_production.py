@@ -56,6 +56,11 @@ def ours(stack: Stack) -> list[str]:
     return sorted(set(stack.compose("ps", "--services").stdout.split()) - STORES)
 
 
+def style(stack: Stack) -> str:
+    """Return the path of the page's style, whose name follows from its content."""
+    return re.search(r'href="(/static/[^"]+\.[0-9a-f]{12}\.css)"', stack.visitor.page())[1]
+
+
 def test_a_task_sent_from_the_page_comes_back_and_no_log_has_an_error(stack):
     stack.check_add()
     stack.check_logs()
@@ -121,10 +126,7 @@ def test_no_answer_says_which_server_it_is_from(stack):
 
 
 def test_static_files_may_be_kept_for_ever(stack):
-    page = stack.visitor.page()
-    path = re.search(r'href="(/static/[^"]+\.[0-9a-f]{12}\.css)"', page)[1]
-
-    answer = stack.visitor.session.get(stack.visitor.url + path, timeout=30)
+    answer = stack.visitor.session.get(stack.visitor.url + style(stack), timeout=30)
 
     assert answer.status_code == 200
     assert answer.headers["Content-Encoding"] == "gzip"
@@ -225,15 +227,14 @@ def watching(stack: Stack) -> Iterator[list[int | str]]:
 
 
 def test_a_page_from_before_a_release_still_finds_its_files(stack, behind_nginx):
-    path = re.search(r'href="(/static/[^"]+\.[0-9a-f]{12}\.css)"', stack.visitor.page())[1]
-    style = next(stack.folder.glob("*/static/**/*.css"))
-    with style.open("a") as file:
+    path = style(stack)
+    with next(stack.folder.glob("*/static/**/*.css")).open("a") as file:
         file.write("\n/* a new line */\n")
 
     stack.compose("up", "--detach", "--build", "--wait")
 
     wait_for(lambda: stack.visitor.session.get(stack.visitor.url, timeout=30).ok, "the page", seconds=30)
-    assert path not in stack.visitor.page()
+    assert style(stack) != path
     assert stack.visitor.session.get(stack.visitor.url + path, timeout=30).status_code == 200
 
 
