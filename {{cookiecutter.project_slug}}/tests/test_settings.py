@@ -82,6 +82,13 @@ def test_a_value_that_can_not_work_is_refused_in_one_line(name, value, what):
     assert answer.stderr == f"{name}={value} must be {what}\n"
 
 
+def test_in_development_too():
+    answer = check_production({"DJANGO_SETTINGS_MODULE": "config.settings.dev", "LOG_LEVEL": "loud"})
+
+    assert answer.returncode == 3
+    assert answer.stderr == "LOG_LEVEL=loud must be DEBUG, INFO, WARNING or ERROR\n"
+
+
 @pytest.mark.parametrize("url", ["nonsense", "postgres://ada:love/lace@db:5432/name"])
 def test_an_address_that_is_no_url_is_refused_in_one_line_that_does_not_show_it(url):
     answer = check_production({**COMPLETE, "DATABASE_URL": url})

@@ -4,7 +4,10 @@ Differs from production in what a developer sees (errors, reload), and works wit
 address in the environment is replaced by SQLite and files under var/. Tasks run in real workers all the same.
 """
 
-from config.settings.base import *
+from config.settings.environment import errors_in_one_line
+
+with errors_in_one_line():
+    from config.settings.base import *
 
 DEBUG = True
 SECRET_KEY = SECRET_KEY or "insecure-and-only-for-development"

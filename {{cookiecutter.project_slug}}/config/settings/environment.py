@@ -1,22 +1,27 @@
 """Reads the environment: NAME, or the file that NAME_FILE names."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import quote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from environ.fileaware_mapping import FileAwareMapping
 
+# 3 tells gunicorn that the app can't boot: it ends, where another code would make it start workers for ever.
+CAN_NOT_BOOT = 3
+
 
 class _Environment(FileAwareMapping):
-    """django-environ's, but a file may end with a line break, and one that can't be read is an error in one line."""
+    """django-environ's, but a file may end with a line break. Raises ImproperlyConfigured if it can't be read."""
 
     def __getitem__(self, name: str) -> str:
         try:
             return super().__getitem__(name).rstrip("\n")
         except OSError as error:
-            print(f"{name}_FILE can't be read: {error.strerror}: {error.filename}", file=sys.stderr)
-            sys.exit(3)  # as settings/prod.py does, for gunicorn
+            what = f"{name}_FILE can't be read: {error.strerror}: {error.filename}"
+            raise ImproperlyConfigured(what) from error
 
 
 class Env(environ.Env):
@@ -52,3 +57,13 @@ def address(name: str, password: str) -> str:
         return url
     _, _, host = parts.netloc.rpartition("@")
     return parts._replace(netloc=f"{parts.username or ''}:{quote(secret, safe='')}@{host}").geturl()
+
+
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """End the process with the message of an ImproperlyConfigured and no traceback: the code is not what is wrong."""
+    try:
+        yield
+    except ImproperlyConfigured as error:
+        print(error, file=sys.stderr)
+        sys.exit(CAN_NOT_BOOT)

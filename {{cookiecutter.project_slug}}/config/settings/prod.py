@@ -2,17 +2,12 @@
 
 import sys
 
-from django.core.exceptions import ImproperlyConfigured
 from pythonjsonlogger.core import RESERVED_ATTRS
 
-# 3 tells gunicorn that the app can't boot: it ends, where another code would make it start workers for ever.
-CAN_NOT_BOOT = 3
+from config.settings.environment import CAN_NOT_BOOT, errors_in_one_line
 
-try:
+with errors_in_one_line():
     from config.settings.base import *
-except ImproperlyConfigured as error:
-    print(error, file=sys.stderr)
-    sys.exit(CAN_NOT_BOOT)
 
 _REQUIRED = {
     "SECRET_KEY": "50 or more random characters; it signs sessions",
