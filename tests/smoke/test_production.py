@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.answers import every_pair
+from tests.answers import every, every_pair, named
 from tests.running.ports import free_port
 from tests.running.server import DOMAIN, log_in
 from tests.running.stack import Stack
@@ -32,11 +32,9 @@ grep -E '^(CapBnd|NoNewPrivs)' /proc/self/status | tr -d '\n'
 """
 
 
-@pytest.fixture(
-    scope="module", params=[("redis", "nginx"), ("rabbitmq", "none")], ids=lambda pair: f"{pair[0]}-{pair[1]}"
-)
+@pytest.fixture(scope="module", params=every("broker", "web_proxy"), ids=named)
 def answers(request):
-    return dict(zip(("broker", "web_proxy"), request.param, strict=True))
+    return request.param
 
 
 @pytest.fixture(scope="module")
