@@ -23,7 +23,7 @@ class JobAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "kind", "owner", "status", "progress", "attempts", "finished_at"]
     list_filter = ["status", "kind", "created_at"]
     list_select_related = ["owner"]
-    search_fields = ["id", "owner__username", "error"]
+    search_fields = ["id", "owner__username", "error", "request_id"]
     date_hierarchy = "created_at"
     actions = ["retry", "cancel"]
 

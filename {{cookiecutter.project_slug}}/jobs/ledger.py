@@ -24,6 +24,7 @@ from django.db.models.functions import Now
 from jobs import registry
 from jobs.models import Job
 from jobs.run import ClaimLost
+from ops.logs import REQUEST_ID
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ def submit(kind: str, *, owner, key: str, arguments: dict) -> Job:
     spec = registry.get(kind)
     spec.check(arguments)
     job = Job(kind=kind, owner=owner, key=key, queue=spec.queue, max_attempts=spec.max_attempts)
+    job.request_id = REQUEST_ID.get()
     if not key:
         job.arguments = _with_files_stored(job, arguments)
         job.save(force_insert=True)
@@ -62,8 +64,9 @@ def submit(kind: str, *, owner, key: str, arguments: dict) -> Job:
         known = Job.objects.filter(owner=owner, key=key).first()
         if not known:
             job.arguments = _with_files_stored(job, arguments)
-            values = {name: getattr(job, name) for name in ["id", "kind", "arguments", "queue", "max_attempts"]}
-            known, _ = Job.objects.get_or_create(owner=owner, key=key, defaults=values)
+            values = ["id", "kind", "arguments", "queue", "max_attempts", "request_id"]
+            defaults = {name: getattr(job, name) for name in values}
+            known, _ = Job.objects.get_or_create(owner=owner, key=key, defaults=defaults)
         plain = _plain(arguments)
         if known.kind != kind or plain != {name: known.arguments.get(name) for name in plain}:
             raise KeyTaken(f"key {key!r} belongs to another job, {known}")

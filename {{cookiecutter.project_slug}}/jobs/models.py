@@ -27,6 +27,7 @@ class Job(models.Model):
     )
     key = models.CharField(max_length=200, blank=True, help_text="The same key of the same owner is the same job")
     queue = models.CharField(max_length=100, blank=True, help_text="Empty: the default queue")
+    request_id = models.CharField(max_length=64, blank=True, help_text="The request that submitted it, as in the logs")
 
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.WAITING)
     attempts = models.PositiveIntegerField(default=0, help_text="How often it was started")

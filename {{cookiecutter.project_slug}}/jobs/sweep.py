@@ -71,13 +71,13 @@ def publish() -> bool:
 
 
 def _send(job: Job) -> None:
-    options = {}
+    options = {"headers": {"request_id": job.request_id}}
     try:
         kind = registry.get(job.kind)
     except registry.UnknownKind:
         pass  # the worker may know it
     else:
-        options = {"time_limit": kind.time_limit, "soft_time_limit": kind.soft_time_limit}
+        options |= {"time_limit": kind.time_limit, "soft_time_limit": kind.soft_time_limit}
     work.apply_async((str(job.pk),), queue=job.queue or None, **options)
 
 

@@ -1,7 +1,7 @@
 """Makes a request and its tasks findable in the logs, by an id that all their lines have.
 
 A request gets the id, its answer says it in X-Request-ID, and its tasks' messages take it to the workers in a header,
-`request_id`. (Not to jobs: their messages come from the sweep.)
+`request_id`. A job keeps it in its row, for the message that the sweep sends.
 """
 
 import logging

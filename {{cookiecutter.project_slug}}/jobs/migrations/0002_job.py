@@ -23,6 +23,7 @@ class Migration(migrations.Migration):
                 ('arguments', models.JSONField(blank=True, default=dict)),
                 ('key', models.CharField(blank=True, help_text='The same key of the same owner is the same job', max_length=200)),
                 ('queue', models.CharField(blank=True, help_text='Empty: the default queue', max_length=100)),
+                ('request_id', models.CharField(blank=True, help_text='The request that submitted it, as in the logs', max_length=64)),
                 ('status', models.CharField(choices=[('waiting', 'Waiting'), ('running', 'Running'), ('succeeded', 'Succeeded'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='waiting', max_length=9)),
                 ('attempts', models.PositiveIntegerField(default=0, help_text='How often it was started')),
                 ('max_attempts', models.PositiveIntegerField(default=1)),

@@ -23,6 +23,7 @@ from jobs import ledger, output, progress, registry, submit, sweep
 from jobs.models import Job, Trace
 from jobs.tasks import work as task
 from jobs.worker import work
+from ops.logs import REQUEST_ID
 from tests.jobs.threads import in_threads, results_of
 from tests.waiting import wait_for
 
@@ -61,6 +62,19 @@ def test_two_hundred_jobs_all_finish(sweeping):
     wait_for(lambda: not Job.objects.exclude(status="succeeded").exists(), "the end of 200 jobs", seconds=60)
 
     assert set(Job.objects.values_list("result", flat=True)) == {number + 1 for number in range(len(jobs))}
+
+
+@pytest.mark.parametrize("key", ["", "order-1"])
+def test_a_job_works_for_the_request_that_submitted_it(define, sweeping, key):
+    @define()
+    def ask():
+        return REQUEST_ID.get()
+
+    token = REQUEST_ID.set("request-1")
+    job = submit("ask", key=key)
+    REQUEST_ID.reset(token)
+
+    assert ended(job).result == "request-1"
 
 
 @pytest.mark.django_db(transaction=True)
