@@ -12,11 +12,11 @@ help: ## Print the verbs
 demo: $(VENV)/installed ## Scaffold the default project, start it, run a sample task, print its result (KEEP=1: leave it running)
 	@$(BIN)/python -m tests.demo
 
-test: $(VENV)/installed lint ## Run all tests; those that need Docker are left out, and named, where no engine answers
-	$(BIN)/pytest
+test: $(VENV)/installed lint quick ## Run all tests; those that need Docker are left out, and named, where no engine answers
+	$(BIN)/pytest tests/smoke tests/faults
 
 quick: $(VENV)/installed ## Run the tests that need no Docker
-	$(BIN)/pytest --ignore tests/smoke --ignore tests/faults
+	$(BIN)/pytest --numprocesses 2 --dist worksteal --ignore tests/smoke --ignore tests/faults
 
 smoke: $(VENV)/installed ## Build and start every combination in Docker, and run a task in it
 	$(BIN)/pytest tests/smoke

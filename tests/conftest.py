@@ -2,6 +2,7 @@
 Docker: without an engine the tests that need one are left out, and say so.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -65,18 +66,26 @@ def generated_venv(bake) -> Path:
     projects = [bake(**answers) for answers in every(*PACKAGE_PROMPTS)]
     pyproject, constraints = pyproject_of_all(projects), projects[0] / "constraints.txt"
     venv = TEMPLATE / ".venv-generated"
+    with (TEMPLATE / ".venv-generated.lock").open("w") as lock:
+        # `make quick` has several processes, of which the first makes it.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _make(venv, pyproject, constraints)
+    return venv / "bin"
+
+
+def _make(venv: Path, pyproject: str, constraints: Path) -> None:
     key = hashlib.sha256("\n".join([sys.version, pyproject, constraints.read_text()]).encode()).hexdigest()
     mark = venv / "made-for"
-    if not mark.exists() or mark.read_text() != key:
-        shutil.rmtree(venv, ignore_errors=True)
-        uv = [sys.executable, "-m", "uv"]
-        subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, venv], check=True)
-        (venv / "pyproject.toml").write_text(pyproject)
-        install = [*uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", venv, "--require-hashes"]
-        what = ["--constraint", constraints, "--requirement", "pyproject.toml", "--group", "dev"]
-        subprocess.run([*install, *what], cwd=venv, check=True)
-        mark.write_text(key)
-    return venv / "bin"
+    if mark.exists() and mark.read_text() == key:
+        return
+    shutil.rmtree(venv, ignore_errors=True)
+    uv = [sys.executable, "-m", "uv"]
+    subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, venv], check=True)
+    (venv / "pyproject.toml").write_text(pyproject)
+    install = [*uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", venv, "--require-hashes"]
+    what = ["--constraint", constraints, "--requirement", "pyproject.toml", "--group", "dev"]
+    subprocess.run([*install, *what], cwd=venv, check=True)
+    mark.write_text(key)
 
 
 @pytest.fixture(scope="session")
