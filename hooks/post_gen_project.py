@@ -1,65 +1,87 @@
-"""Finishes a new project: deletes the files that the answers leave out, and makes .env with fresh secrets.
+"""Finish a new project: delete the files that the answers leave out, and write .env with fresh secrets.
 
-No network, no git, no Docker.
+This needs no network, no git and no Docker.
 """
 
 import os
 import re
 import secrets
-import shutil
 import string
+import sys
 from pathlib import Path
 
-# path -> is it kept?
-KEEP = {
-    "compose.tls.yaml": "{{ cookiecutter.web_proxy }}" == "nginx",
-    "deploy/nginx": "{{ cookiecutter.web_proxy }}" == "nginx",
-    "deploy/redis/redis.conf": "{{ cookiecutter.__use_redis }}" == "y",
-    "jobs/api.py": "{{ cookiecutter.rest_api }}" == "True",
-    "jobs/cleanup.py": "{{ cookiecutter.beat }}" == "True",
-    "jobs/openapi.py": "{{ cookiecutter.rest_api }}" == "True",
-    "ops/leader.py": "{{ cookiecutter.beat }}" == "True",
-    "ops/redis_transport.py": "{{ cookiecutter.broker }}" == "redis",
-    "ops/scheduler.py": "{{ cookiecutter.beat }}" == "True",
-    "tests/jobs/test_api.py": "{{ cookiecutter.rest_api }}" == "True",
-    "tests/jobs/test_cleanup.py": "{{ cookiecutter.beat }}" == "True",
-    "tests/test_beat.py": "{{ cookiecutter.beat }}" == "True",
-    "tests/test_redis_transport.py": "{{ cookiecutter.broker }}" == "redis",
-}
-
-
-def secret() -> str:
-    """Return 50 random letters and digits: they need no quoting in a URL, a shell or a YAML file."""
-    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(50))
-
-
-def dotenv(example: str, uid: int, gid: int) -> str:
-    """Return `example` with a secret of its own for each `change-me`, and with the ids of who works here."""
-    for placeholder, value in [("HOST_UID=1000", f"HOST_UID={uid}"), ("HOST_GID=1000", f"HOST_GID={gid}")]:
-        example = example.replace(placeholder, value)
-    return re.sub(r"(?m)(?<==)change-me$", lambda match: secret(), example)
+# For each answer: is it chosen, and which paths does only this answer need?
+ONLY_WITH = [
+    (
+        "{{ cookiecutter.__use_jobs }}" == "y",
+        [
+            "config/settings/jobs.py",
+            "docs/jobs.md",
+            "example/jobs.py",
+            "jobs",
+            "tests/example/test_jobs.py",
+            "tests/jobs",
+        ],
+    ),
+    (
+        "{{ cookiecutter.__use_api }}" == "y",
+        ["config/settings/rest_api.py", "docs/rest_api.md", "jobs/api", "tests/jobs/api"],
+    ),
+    ("{{ cookiecutter.beat }}" == "True", ["docs/beat.md", "ops/celery/beat", "tests/ops/celery/beat"]),
+    ("{{ cookiecutter.broker }}" == "redis", ["ops/celery/redis", "tests/ops/celery/redis"]),
+    ("{{ cookiecutter.broker }}" == "rabbitmq", ["ops/celery/rabbitmq", "tests/ops/celery/rabbitmq"]),
+    ("{{ cookiecutter.__use_redis }}" == "y", ["deploy/redis/redis.conf"]),
+    ("{{ cookiecutter.web_proxy }}" == "nginx", ["compose.tls.yaml", "deploy/nginx"]),
+]
+# The folder in the template that this project was made from: hooks are rendered in the template's folder.
+SOURCE = Path(r"{{ lipsum.__globals__.os.getcwd() }}", "{{ '{{cookiecutter.project_slug}}' }}")
 
 
 def main() -> None:
-    for path, keep in KEEP.items():
-        if not keep and Path(path).is_dir():
-            shutil.rmtree(path)
-        elif not keep:
-            Path(path).unlink()
+    for chosen, paths in ONLY_WITH:
+        for path in paths if not chosen else []:
+            remove(path)
 
-    if not Path(".env").exists():  # written over, it would lock the owner of a running stack out of its stores
+    if not Path(".env").exists():  # new passwords would lock the owner of a running stack out of its database
         write_dotenv()
     print("{{ cookiecutter.project_slug }} is ready. In it: docker compose up --wait, or make local without Docker")
 
 
+def remove(path: str) -> None:
+    """Delete a file or folder as far as it comes from the template. `cookiecutter -f` runs in a project that somebody
+    works on, so files of their own stay.
+    """
+    source = SOURCE / path
+    if not source.exists():
+        sys.exit(f"the template has no {source}, so what the answers leave out can't be deleted")
+    for part in [*sorted(source.rglob("*"), reverse=True), source]:  # what is in a folder comes before the folder
+        ours = Path(part.relative_to(SOURCE))
+        if ours.is_file():
+            ours.unlink()
+        elif ours.is_dir() and not any(ours.iterdir()):
+            ours.rmdir()
+
+
 def write_dotenv() -> None:
-    """Make .env, readable by its owner only, from .env.example."""
+    """Write .env, which only its owner can read, from .env.example."""
     # Nothing runs as root in a container, so root's own files get the ids that .env.example names. Windows has no ids.
     uid, gid = (os.getuid(), os.getgid()) if hasattr(os, "getuid") and os.getuid() else (1000, 1000)
     content = dotenv(Path(".env.example").read_text(encoding="utf-8"), uid, gid)
     file = os.open(".env", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(file, "w", encoding="utf-8", newline="\n") as env:
         env.write(content)
+
+
+def dotenv(example: str, uid: int, gid: int) -> str:
+    """Return `example` with a new secret in place of each `change-me`, and with these ids of a user and a group."""
+    for placeholder, value in [("HOST_UID=1000", f"HOST_UID={uid}"), ("HOST_GID=1000", f"HOST_GID={gid}")]:
+        example = example.replace(placeholder, value)
+    return re.sub(r"(?m)(?<==)change-me$", lambda match: secret(), example)
+
+
+def secret() -> str:
+    """Return 50 random letters and digits, which need no quoting in a URL, a shell or a YAML file."""
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(50))
 
 
 if __name__ == "__main__":
