@@ -1,18 +1,21 @@
-# `make` prints the verbs.
+# `make` prints the commands.
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick smoke faults bench lint format docs lock
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The template's own code, and the folders of the generated project whose code is copied as it is.
+CODE := hooks tests bench docs $(addprefix '{{cookiecutter.project_slug}}'/,accounts example jobs ops tests manage.py)
+RUFF := $(BIN)/ruff --config pyproject.toml
 
-help: ## Print the verbs
+help: ## Print the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
 demo: $(VENV)/installed ## Scaffold the default project, start it, run a sample task, print its result (KEEP=1: leave it running)
 	@$(BIN)/python -m tests.demo
 
-test: $(VENV)/installed lint quick ## Run all tests; those that need Docker are left out, and named, where no engine answers
+test: $(VENV)/installed lint quick ## Run all tests; without a Docker engine, those that need one are skipped and named
 	$(BIN)/pytest tests/smoke tests/faults
 
 quick: $(VENV)/installed ## Run the tests that need no Docker
@@ -21,27 +24,27 @@ quick: $(VENV)/installed ## Run the tests that need no Docker
 smoke: $(VENV)/installed ## Build and start every combination in Docker, and run a task in it
 	$(BIN)/pytest tests/smoke
 
-faults: $(VENV)/installed ## Make every fault on each broker and write what is lost into docs/faults.md (Docker, about an hour)
+faults: $(VENV)/installed ## Run every fault on each broker and write what is lost into docs/faults.md (Docker, about an hour)
 	$(BIN)/pytest tests/faults --long
 	$(BIN)/python -m tests.faults.report
 
-bench: $(VENV)/installed ## Measure what a request waits for, with jobs and without (needs Docker)
+bench: $(VENV)/installed ## Measure how long a request takes with jobs and without (needs Docker)
 	$(BIN)/python -m bench.report
 	$(BIN)/python -m bench.publish
 	$(BIN)/python -m bench.connections
 
-lint: $(VENV)/installed ## Check the style of the template's own code
-	$(BIN)/ruff check hooks tests bench docs
-	$(BIN)/ruff format --check hooks tests bench docs
+lint: $(VENV)/installed ## Check the style of all code that contains no Jinja
+	$(RUFF) check --no-cache $(CODE)
+	$(RUFF) format --no-cache --check $(CODE)
 
-format: $(VENV)/installed ## Format the template's own code
-	$(BIN)/ruff check --fix hooks tests bench docs
-	$(BIN)/ruff format hooks tests bench docs
+format: $(VENV)/installed ## Format all code that contains no Jinja
+	$(RUFF) check --no-cache --fix $(CODE)
+	$(RUFF) format --no-cache $(CODE)
 
-docs: $(VENV)/installed ## Build docs/ to docs/_build, warnings are errors
+docs: $(VENV)/installed ## Build docs/ to docs/_build; warnings are errors
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build
 
-lock: $(VENV)/installed ## Write both constraints.txt anew: newest versions that fit, with hashes
+lock: $(VENV)/installed ## Update both constraints.txt: the newest versions that fit, with hashes
 	$(BIN)/python -m tests.lock
 
 $(VENV)/installed: pyproject.toml constraints.txt

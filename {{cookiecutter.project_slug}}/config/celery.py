@@ -1,34 +1,22 @@
-"""The Celery app: `celery -A config worker`. Its settings stand in config/settings/celery.py."""
+"""The Celery app: `celery -A config worker`. Its settings are in config/settings/celery.py."""
 
 import os
 
 from celery import Celery, signals
-{% if cookiecutter.broker == "redis" %}
-from kombu.transport import TRANSPORT_ALIASES
 
-from ops import drain, heartbeat, logs
-{% else %}
-
-from ops import dead_letters, drain, heartbeat, logs
-{% endif %}
+from ops import request_id
+from ops.celery import {{ cookiecutter.broker }} as broker
+from ops.celery import shutdown, worker_heartbeat
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
 
-{% if cookiecutter.broker == "redis" %}
-# Celery's own loses a message when a worker or the server is killed in the moment of its delivery.
-TRANSPORT_ALIASES |= dict.fromkeys(["redis", "rediss"], "ops.redis_transport:Transport")
-
-{% endif %}
-app = Celery("{{ cookiecutter.project_slug }}", task_cls="ops.task:Task")
+app = Celery("{{ cookiecutter.project_slug }}", task_cls="ops.celery.{{ cookiecutter.broker }}.task:Task")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-app.steps["worker"].add(heartbeat.WorkerHeartbeat)
-{% if cookiecutter.broker == "rabbitmq" %}
-app.steps["consumer"].add(dead_letters.DeadLetters)
-signals.before_task_publish.connect(dead_letters.leave_expiry_to_workers)
-{% endif %}
-signals.before_task_publish.connect(logs.send_along)
-signals.task_prerun.connect(logs.enter_task)
-signals.task_postrun.connect(logs.leave_task)
-signals.worker_process_init.connect(heartbeat.start_in_pool_process)
-signals.worker_shutting_down.connect(drain.limit)
+broker.install(app)
+app.steps["worker"].add(worker_heartbeat.WorkerHeartbeat)
+signals.before_task_publish.connect(request_id.add_to_message)
+signals.task_prerun.connect(request_id.set_for_task)
+signals.task_postrun.connect(request_id.clear_after_task)
+signals.worker_process_init.connect(worker_heartbeat.start_in_pool_process)
+signals.worker_shutting_down.connect(shutdown.cold_shutdown_after_deadline)

@@ -11,59 +11,60 @@ from gunicorn.http import wsgi
 
 bind = "0.0.0.0:8000"
 
-# As many as settings/base.py says, where the connections to the database follow from them.
+# config/settings/capacity.py sets these numbers and counts the connections to PostgreSQL that they need.
 workers = settings.WEB_PROCESSES
 threads = settings.WEB_THREADS
-# A process is replaced after about so many requests, which bounds what a leak can take, and not all at the same moment.
-# Price: some seconds with a process less.
+# A process is replaced after about this many requests, which limits what a memory leak can take. The jitter keeps the
+# processes from being replaced at the same moment. For some seconds there is one process less.
 max_requests = 1000
 max_requests_jitter = 100
 
-# A process that does not answer gunicorn for so long is killed. Not a limit for a request: threads work on those.
+# A process that does not report to gunicorn for this long is killed. This does not limit a request, because threads
+# handle the requests.
 timeout = 30
-# A proxy may use a connection again within this time; nginx is told 3 seconds.
+# A proxy may reuse a connection within this time, and should give it up earlier.
 keepalive = 5
-# A process that is told to stop ends its requests; what still runs then is cut off. compose.yaml's stop_grace_period is
-# longer. Price: an upload that takes longer has to be sent again after a deploy.
+# A stopping process finishes its requests within this time; then the rest are cut off. stop_grace_period in
+# compose.yaml is longer. An upload that takes longer than this has to be sent again after a deploy.
 graceful_timeout = 25
-# What processes touch to show that they live stays in memory: on a slow disk one would seem to be stuck.
-# https://gunicorn.org/faq/
-worker_tmp_dir = "/dev/shm"  # noqa: S108  the containers have one each
-# Nobody asks for it.
+# Processes show that they are alive by touching a file. It is in memory, because on a slow disk a process would seem to
+# be stuck. https://gunicorn.org/faq/
+worker_tmp_dir = "/dev/shm"  # noqa: S108  each container has its own
+# gunicorn's control interface, which nothing here uses.
 control_socket_disable = True
 
-# TLS ends at the proxy, which says so in X-Forwarded-Proto. Anybody can send that header, so it counts only if it comes
-# from one of these addresses, and makes Django's request.is_secure() true. (SECURE_PROXY_SSL_HEADER believes anybody.)
-# Price: a proxy that moves to another address has to be named anew.
+# The proxy terminates TLS and says so in X-Forwarded-Proto, which makes Django's request.is_secure() true. Anybody can
+# send that header, so it is believed only from these addresses. (Django's SECURE_PROXY_SSL_HEADER would believe
+# everybody.) If the proxy gets another address, change the variable.
 forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
 secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
 
 
 class Response(wsgi.Response):
-    """Does not name the server, which helps only those who look for one with a known hole."""
+    """A response without the header Server, which only helps attackers to find servers with known holes."""
 
-    def default_headers(self):
+    def default_headers(self) -> list[str]:
         return [header for header in super().default_headers() if not header.startswith("Server:")]
 
 
-# There is no option for it: https://github.com/benoitc/gunicorn/issues/825
+# gunicorn has no option for this: https://github.com/benoitc/gunicorn/issues/825
 wsgi.Response = Response
 
 
 class Logger(glogging.Logger):
-    """Writes a line for each request, with its fields apart. Not for the probes, which come all the time."""
+    """Writes a line with separate fields for each request, except for the health checks, which come all the time."""
 
     def access(self, resp, req, environ, request_time):
         if req.path in {"/livez", "/readyz"}:
             return
         sent = resp.sent
-        if not sent and req.method != "HEAD":  # of a file, which the kernel sends, gunicorn counts nothing
+        if not sent and req.method != "HEAD":  # gunicorn does not count a file, which the kernel sends
             sent = resp.response_length or 0
-        # The proxy appends the address of its client. Only the proxy can make a request one with https.
+        # The proxy appends its client's address. Only a request from the proxy has the scheme https.
         forwarded = environ.get("HTTP_X_FORWARDED_FOR", "") if req.scheme == "https" else ""
         fields = {
             "method": req.method,
-            "path": req.path,  # and not the query, which may hold a secret
+            "path": req.path,  # without the query, which may contain a secret
             "status": int(resp.status[:3]),
             "bytes": sent,
             "duration_ms": round(request_time.total_seconds() * 1000),

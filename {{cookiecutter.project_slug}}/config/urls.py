@@ -1,4 +1,4 @@
-"""Addresses of the project. /livez and /readyz are answered earlier, by ops.health."""
+"""The project's URLs. /livez and /readyz are answered before these: ops/web/health.py."""
 
 from django.conf import settings
 from django.contrib import admin
@@ -6,8 +6,12 @@ from django.urls import include, path
 
 urlpatterns = [
     path(settings.ADMIN_PATH, admin.site.urls),
-{% if cookiecutter.rest_api %}
-    path("api/", include("jobs.api")),
+    path("", include("accounts.urls")),
+{% if cookiecutter.__use_jobs %}
+{% if cookiecutter.__use_api %}
+    path("api/", include("jobs.api.urls")),
 {% endif %}
-    path("", include("jobs.urls")),
+    path("jobs/", include("jobs.urls")),
+{% endif %}
+    path("", include("example.urls")),
 ]

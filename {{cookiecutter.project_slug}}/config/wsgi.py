@@ -1,4 +1,4 @@
-"""What gunicorn serves; its options stand in config/gunicorn.py."""
+"""The WSGI application that gunicorn serves. gunicorn's options are in config/gunicorn.py."""
 
 import os
 

@@ -1,6 +1,6 @@
-"""A ledger of jobs: work that is a row in the database until it is done. README.md says how to delete it.
+"""A job engine: each job is a row in the database until its work is done.
 
-In kinds.py of any app:
+In `jobs.py` of any app:
 
     @job(max_attempts=3, retry_on=(ConnectionError,))
     def greet(name): ...
@@ -8,26 +8,28 @@ In kinds.py of any app:
 and in a view, inside its transaction:
 
     submit("greet", name="Ada", owner=request.user)
+
+Inside a job, `progress` reports how far the job is and `output` writes a file for the owner to download.
 """
 
+from typing import TYPE_CHECKING, Any
+
+from jobs.attempt import output, progress
 from jobs.registry import job
-from jobs.run import output, progress
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+
+    from jobs.models import Job
 
 __all__ = ["job", "output", "progress", "submit"]
 
 
-def submit(kind: str, /, *, owner=None, key: str = "", **arguments):
-    """Write a job down, in the caller's transaction, and return its row (jobs.models.Job).
+def submit(
+    kind: str, /, *, owner: "AbstractBaseUser | None" = None, idempotency_key: str = "", **arguments: Any
+) -> "Job":
+    """Submit a job in the caller's transaction. See `jobs.submission.submit`, which this function calls."""
+    # Models cannot be imported before Django has loaded the apps, and every app's jobs.py imports this module earlier.
+    from jobs import submission
 
-    `kind`: the name of a function with @job. `arguments`: what it is called with: JSON values, and files, which it gets
-    as names in the default storage. `owner`: the user who may see it. `key`: the same key of the same owner is the same
-    job, however often it is submitted. (Files are not compared.)
-
-    Never talks to the broker: `manage.py sweep` publishes the job as soon as the transaction is committed.
-
-    Raises registry.UnknownKind; TypeError if the arguments don't fit the function; ledger.KeyTaken if the key belongs
-    to another kind or to other arguments.
-    """
-    from jobs import ledger  # its models can't be imported before Django has loaded the apps
-
-    return ledger.submit(kind, owner=owner, key=key, arguments=arguments)
+    return submission.submit(kind, owner=owner, idempotency_key=idempotency_key, **arguments)

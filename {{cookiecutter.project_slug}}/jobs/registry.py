@@ -1,25 +1,27 @@
-"""Which kinds of jobs there are: every function with @job. An app keeps them in its kinds.py."""
+"""The kinds of jobs: every function decorated with @job. An app keeps its kinds in its `jobs.py`."""
 
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from django import forms
 from django.db import InterfaceError, OperationalError
 
-RESERVED = {"kind", "owner", "key"}
+from jobs.exceptions import UnknownKind
 
+# The arguments of submit() itself, including some that it does not have yet.
+RESERVED_ARGUMENTS = {"kind", "owner", "idempotency_key", "run_after", "priority", "concurrency_key"}
 
-class UnknownKind(LookupError):
-    """No function with @job has this name."""
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A function and how to run it: what @job was told."""
+    """A function together with the options that @job received."""
 
     name: str
-    function: Callable
+    function: Callable[..., Any]
     form: type[forms.Form] | None
     queue: str
     max_attempts: int
@@ -29,16 +31,16 @@ class Kind:
 
     @property
     def soft_time_limit(self) -> int | None:
-        """Seconds until the function gets SoftTimeLimitExceeded; None: CELERY_TASK_SOFT_TIME_LIMIT."""
+        """Seconds until the function gets SoftTimeLimitExceeded, or None if CELERY_TASK_SOFT_TIME_LIMIT applies."""
         return self.time_limit and round(self.time_limit * 0.9)
 
     @property
     def description(self) -> str:
-        """The first line of the function's docstring."""
+        """The first line of the function's docstring, or the name of the kind if it has no docstring."""
         return (inspect.getdoc(self.function) or self.name).splitlines()[0]
 
-    def check(self, arguments: dict) -> None:
-        """Raise TypeError if the function can't be called with `arguments`."""
+    def validate(self, arguments: dict[str, Any]) -> None:
+        """Raise TypeError if the function cannot be called with `arguments`."""
         inspect.signature(self.function).bind(**arguments)
 
 
@@ -53,29 +55,38 @@ def job(
     time_limit: int | None = None,
     retry_on: tuple[type[Exception], ...] = (),
     atomic: bool = True,
-):
-    """Make a function a kind of job, under its own name. It gets the arguments that were submitted, as keywords, and
-    what it returns (JSON) is the job's result.
+) -> Callable[[Function], Function]:
+    """Register the decorated function as a kind of job, under the function's name.
 
-    form: checks what people send. Its cleaned values are JSON, or files. Without one, only code can submit this kind.
-    queue: one of CELERY_TASK_QUEUES; the default queue if none is named.
-    max_attempts: how often it is started at most, after errors of `retry_on`, and workers that died or were stopped.
-    time_limit: seconds until it is killed; at nine tenths of them it gets SoftTimeLimitExceeded. Celery's if None.
-    retry_on: errors that may pass. It is tried again, each time later: seconds, then minutes. A lost database is always
-        among them; any other error ends the job as failed.
-    atomic: what it writes to the database and its "succeeded" are one transaction: both are there, once, or neither.
-        False for a long job that writes nothing there: SQLite would keep everybody else from writing all that time.
+    The function receives the submitted arguments as keyword arguments. Its return value must be JSON and becomes the
+    job's result. The function may run more than once, because a job is started again after its worker has died.
 
-    Raises TypeError if the function takes an argument that submit() takes itself, ValueError if its name is taken.
+    Args:
+        form: Validates what people submit. Its cleaned values must be JSON or files. A kind without a form can only
+            be submitted by code.
+        queue: One of CELERY_TASK_QUEUES. The default queue if empty.
+        max_attempts: How often the job is started at most. Errors in `retry_on` and workers that die or are stopped
+            use up attempts.
+        time_limit: Seconds until the worker process is killed. After nine tenths of that time the function gets
+            SoftTimeLimitExceeded. Celery's own limits apply if None.
+        retry_on: Errors that are likely to pass. The job is retried with a growing delay: seconds at first, minutes
+            later. A lost database connection is always retried. Every other error ends the job as failed.
+        atomic: Whether the function's database writes and the job's success are one transaction, so that either both
+            are committed, exactly once, or neither is. Pass False for a long job that does not write to the
+            database: with SQLite, nobody else can write while a transaction is open.
+
+    Raises:
+        TypeError: The function has an argument that is reserved for submit().
+        ValueError: A function of another module has the same name.
     """
 
-    def register(function: Callable) -> Callable:
+    def register(function: Function) -> Function:
         name = function.__name__
-        taken = RESERVED & set(inspect.signature(function).parameters)
-        if taken:
-            raise TypeError(f"job {name}: {', '.join(sorted(taken))} can't be an argument, submit() takes it")
+        reserved = RESERVED_ARGUMENTS & set(inspect.signature(function).parameters)
+        if reserved:
+            raise TypeError(f"job {name}: {', '.join(sorted(reserved))} can't be an argument, submit() takes it")
         if name in _kinds and _kinds[name].function.__module__ != function.__module__:
-            raise ValueError(f"job {name}: {_kinds[name].function.__module__} has one of this name")
+            raise ValueError(f"job {name}: {_kinds[name].function.__module__} has a job of the same name")
         lost_database = (OperationalError, InterfaceError)
         _kinds[name] = Kind(name, function, form, queue, max_attempts, time_limit, (*retry_on, *lost_database), atomic)
         return function
@@ -84,18 +95,18 @@ def job(
 
 
 def get(name: str) -> Kind:
-    """Return the kind of this name. Raises UnknownKind."""
+    """Return the kind with this name. Raises UnknownKind."""
     try:
         return _kinds[name]
     except KeyError:
         raise UnknownKind(f"no job is called {name!r}: there are {', '.join(sorted(_kinds))}") from None
 
 
-def every() -> list[Kind]:
-    """Return all kinds, by name."""
+def all_kinds() -> list[Kind]:
+    """Return all kinds, sorted by name."""
     return [_kinds[name] for name in sorted(_kinds)]
 
 
-def offered() -> list[Kind]:
-    """Return the kinds that people may submit: those with a form."""
-    return [kind for kind in every() if kind.form]
+def submittable_kinds() -> list[Kind]:
+    """Return the kinds that people may submit, which are those with a form, sorted by name."""
+    return [kind for kind in all_kinds() if kind.form]

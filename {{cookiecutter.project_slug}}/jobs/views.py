@@ -1,154 +1,166 @@
-"""The pages at /jobs/: submit jobs, watch one's own, cancel them, fetch what they wrote."""
+"""The pages at /jobs/: people submit jobs, watch their own, cancel them, and download what the jobs have written."""
 
 import json
 import uuid
+from collections.abc import Callable
+from datetime import timedelta
 from functools import wraps
+from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.datastructures import MultiValueDict
 from django.utils.http import urlencode
 from django.utils.text import Truncator
 from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
-from jobs import downloads, ledger, registry, submit
+from jobs import downloads, lifecycle, registry, submit
+from jobs.exceptions import IdempotencyConflict
 from jobs.models import Job
 
-PAGE_SIZE = 20
+PAGE_SIZE = 20  # jobs
 
 
-def for_users(view):
-    """Send who is not logged in to the login page. A page that polls is told to reload itself instead: htmx would put
-    the login form in the place of a list.
+def login_required_for_htmx(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Send users who are not logged in to the login page, and let a page that polls reload itself.
+
+    Without the reload, htmx would follow the redirect and put the login form in the place of the list.
     """
 
     @wraps(view)
-    def wrapped(request, *args, **kwargs):
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.htmx and not request.user.is_authenticated:
             return HttpResponseClientRefresh()
         return login_required(view)(request, *args, **kwargs)
 
-    # Not stored, so that "back" brings a new form with a new key, and nothing after a logout.
+    # Browsers must not store these pages. Otherwise "back" would show a form whose idempotency key is used up, or
+    # somebody's jobs after they have logged out.
     return never_cache(wrapped)
 
 
-@for_users
+@login_required_for_htmx
 @require_safe
-def job_list(request):
-    """Forms of all kinds, and the user's own jobs. For htmx the list alone."""
-    return _jobs_page(request)
+def job_list(request: HttpRequest) -> HttpResponse:
+    """Show the forms of all kinds and the user's own jobs. htmx gets only the list of jobs."""
+    return _render_list(request)
 
 
-@for_users
-def submit_job(request, kind):
-    """Submit a job of this kind; 400 with the form for what it refuses, 404 for a kind that is not offered."""
-    offered = {spec.name: spec for spec in registry.offered()}
-    if kind not in offered:
+@login_required_for_htmx
+def submit_job(request: HttpRequest, kind: str) -> HttpResponse:
+    """Submit a job of this kind. Show the form again if it is not valid. Answer 404 if the kind has no form."""
+    kinds = {spec.name: spec for spec in registry.submittable_kinds()}
+    if kind not in kinds:
         raise Http404
-    if request.method != "POST":  # after a login, or from the address bar
-        return redirect("jobs")
-    form = _form_of(offered[kind], request.POST, request.FILES)
+    if request.method != "POST":  # People come here after logging in, or type the address.
+        return redirect("jobs:list")
+    form = _submit_form(kinds[kind], request.POST, request.FILES)
     if form.is_valid():
         arguments = form.cleaned_data
-        key = str(arguments.pop("key"))
+        idempotency_key = str(arguments.pop("idempotency_key"))
         try:
-            job = submit(kind, owner=request.user, key=key, **arguments)
-        except ledger.KeyTaken:
+            job = submit(kind, owner=request.user, idempotency_key=idempotency_key, **arguments)
+        except IdempotencyConflict:
             form.data = form.data.copy()
-            form.data["key"] = uuid.uuid4()
-            form.add_error(None, "This form was sent before, with other values. Send it again for one more job.")
+            form.data["idempotency_key"] = uuid.uuid4()
+            form.add_error(None, "This form was already sent with other values. Send it again to submit another job.")
         else:
-            return redirect(f"{reverse('jobs')}#job-{job.pk}")
-    return _jobs_page(request, form, status=400)
+            return redirect(f"{reverse('jobs:list')}#job-{job.pk}")
+    return _render_list(request, form, status=400)
 
 
-@for_users
-def job_page(request, pk):
-    """All about one of the user's own jobs. For htmx without the frame."""
+@login_required_for_htmx
+def job_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Show everything about one of the user's own jobs. htmx gets only the part that changes."""
     job = Job.objects.filter(pk=pk, owner=request.user).first()
-    if not job and request.htmx:  # deleted while the page was open
+    if not job and request.htmx:  # The job was deleted while the page was open.
         return HttpResponseClientRefresh()
     if not job:
         raise Http404
-    arguments, result = _json(_without_folder(job)), _json(job.result)
-    context = {"name": settings.PROJECT_NAME, "job": _shown(job), "said": job.get_status_display().lower()}
-    context |= {"arguments": arguments, "result": result}
-    return render(request, "jobs/_detail.html" if request.htmx else "jobs/job.html", context)
+    context = {
+        "job": _for_display(job),
+        "arguments": _to_json(_arguments_for_display(job)),
+        "result": _to_json(job.result),
+        "announcement": job.get_status_display().lower(),
+    }
+    return render(request, "jobs/_detail.html" if request.htmx else "jobs/job_detail.html", context)
 
 
-@for_users
-def cancel_job(request, pk):
-    """Cancel one of the user's own jobs, and go back to where the button was."""
+@login_required_for_htmx
+def cancel_job(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Cancel one of the user's own jobs, and return to the page that had the button."""
     job = get_object_or_404(Job, pk=pk, owner=request.user)
     if request.method == "POST":
-        ledger.cancel(job)
+        lifecycle.cancel(job)
     if "page" in request.POST:
-        return redirect(f"{reverse('jobs')}?{urlencode({'page': request.POST['page']})}#job-{pk}")
-    return redirect("job", pk=pk)
+        return redirect(f"{reverse('jobs:list')}?{urlencode({'page': request.POST['page']})}#job-{pk}")
+    return redirect("jobs:detail", pk=pk)
 
 
 @login_required
 @require_safe
 @cache_control(private=True)
-def download(request, pk):
-    """Send the file that the user's own job has written; staff don't get it either."""
-    return downloads.send(get_object_or_404(Job, pk=pk, owner=request.user))
+def download(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
+    """Send the file that one of the user's own jobs has written. Staff cannot download the files of others either."""
+    return downloads.download_response(get_object_or_404(Job, pk=pk, owner=request.user))
 
 
-def _jobs_page(request, bound=None, status=200):
+def _render_list(request: HttpRequest, bound: forms.Form | None = None, status: int = 200) -> HttpResponse:
+    """Render the list of jobs. `bound` is the form that was sent and refused, if there is one."""
     page = Paginator(Job.objects.filter(owner=request.user), PAGE_SIZE).get_page(request.GET.get("page"))
-    unfinished = sum(not _shown(job).finished for job in page)
-    said = f"{unfinished} unfinished" if unfinished else "all finished" if page else ""
-    context = {"name": settings.PROJECT_NAME, "page": page, "unfinished": unfinished, "said": said}
+    unfinished = sum(not _for_display(job).is_finished for job in page)
+    announcement = f"{unfinished} unfinished" if unfinished else "all finished" if page else ""
+    context = {"page": page, "unfinished": unfinished, "announcement": announcement}
     if request.htmx:
         return render(request, "jobs/_list.html", context)
-    kinds = registry.offered()
-    context["forms"] = [(kind, bound if bound and bound.kind == kind else _form_of(kind)) for kind in kinds]
-    return render(request, "jobs/jobs.html", context, status=status)
+    context["forms"] = [
+        (kind, bound if bound and bound.kind == kind else _submit_form(kind)) for kind in registry.submittable_kinds()
+    ]
+    return render(request, "jobs/job_list.html", context, status=status)
 
 
-def _form_of(kind, data=None, files=None):
-    """Return the kind's form with a hidden key of its own, by which the same form sent twice is one job."""
-    # Without autocomplete, or Firefox keeps the old key when the page is reloaded.
+def _submit_form(kind: registry.Kind, data: dict | None = None, files: MultiValueDict | None = None) -> forms.Form:
+    """Return the kind's form with a hidden idempotency key, so that sending the same form twice submits one job."""
+    # Without autocomplete="off", Firefox keeps the old key when the page is reloaded.
     key = forms.UUIDField(initial=uuid.uuid4, widget=forms.HiddenInput({"autocomplete": "off"}))
-    form = type(kind.form.__name__, (kind.form,), {"key": key, "kind": kind})
+    form = type(kind.form.__name__, (kind.form,), {"idempotency_key": key, "kind": kind})
     return form(data, files, auto_id=f"{kind.name}-%s")
 
 
-def _shown(job):
-    """Return the job with what its row on the page says."""
-    job.short_arguments, job.short_result = _short(_without_folder(job)), _short(job.result)
-    job.download = downloads.name_of(job)
-    job.took = _duration(job.finished_at - job.started_at) if job.finished and job.started_at else ""
+def _for_display(job: Job) -> Job:
+    """Return the job with further attributes, which the templates show."""
+    job.short_arguments, job.short_result = _shorten(_arguments_for_display(job)), _shorten(job.result)
+    job.download = downloads.download_filename(job)
+    job.took = _format_duration(job.finished_at - job.started_at) if job.is_finished and job.started_at else ""
     return job
 
 
-def _without_folder(job) -> dict:
-    """Return the job's arguments, files by their names alone: where they lie says nothing to people."""
+def _arguments_for_display(job: Job) -> dict[str, Any]:
+    """Return the job's arguments with the names of files but not their folder, which means nothing to people."""
     folder = f"jobs/{job.pk}/"
     return {
         name: value.removeprefix(folder) if isinstance(value, str) else value for name, value in job.arguments.items()
     }
 
 
-def _short(value) -> str:
+def _shorten(value: Any) -> str:
     if isinstance(value, dict):
-        text = ", ".join(f"{name} = {_short(inner)}" for name, inner in value.items())
+        text = ", ".join(f"{name} = {_shorten(inner)}" for name, inner in value.items())
     else:
         text = value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
     return Truncator(text).chars(80)
 
 
-def _json(value) -> str:
+def _to_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def _duration(time) -> str:
+def _format_duration(time: timedelta) -> str:
     minutes, seconds = divmod(time.total_seconds(), 60)
     return f"{minutes:.0f} min {seconds:.0f} s" if minutes else f"{seconds:.1f} s"

@@ -1,1 +1,1 @@
-"""What keeps the stack healthy: heartbeats and probes."""
+"""Machinery that keeps tasks and requests alive. It knows nothing about the rest of the project."""

@@ -4,5 +4,5 @@ from django.apps import AppConfig
 class OpsConfig(AppConfig):
     name = "ops"
 
-    def ready(self):
-        from ops import checks  # noqa: F401  registers itself
+    def ready(self) -> None:
+        from ops import checks  # noqa: F401  importing the module registers its checks

@@ -1,8 +1,8 @@
-"""Runs a command and restarts it when Python code changes: `python -m ops.reload celery -A config worker`.
+"""Run a command and restart it when Python code changes: `python -m ops.reload celery -A config worker`.
 
-For development. A restart or a stop is gentle: the command gets one SIGTERM and all the time that it needs, so a worker
-ends its running tasks first. (The commands that come with watchfiles and watchdog kill it after some seconds, or signal
-its pool's processes as well.)
+This is for development. A restart or a stop is gentle: the command gets one SIGTERM and as much time as it needs, so a
+worker finishes its running tasks first. The commands that come with watchfiles and watchdog kill it after some seconds,
+or send the signal to its pool processes as well.
 """
 
 import signal
@@ -14,16 +14,17 @@ from watchfiles import PythonFilter, watch
 
 
 def main(command: list[str]) -> int:
-    """Return the exit code that `command` ends with after a SIGTERM or Ctrl-C. If it ends by itself, say after a
-    syntax error, the next change starts it again.
+    """Run `command` until SIGTERM or Ctrl-C, and return its exit code.
+
+    A command that ends by itself, for example after a syntax error, is started again by the next change.
     """
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda signum, frame: stop.set())
     signal.signal(signal.SIGINT, lambda signum, frame: stop.set())
 
-    def start() -> subprocess.Popen:
-        # In a session of its own: Ctrl-C in a terminal reaches this process only, which passes on one SIGTERM.
-        return subprocess.Popen(command, start_new_session=True)  # noqa: S603  the command is ours
+    def start() -> subprocess.Popen[bytes]:
+        # In a session of its own, because Ctrl-C in a terminal must reach only this process, which sends one SIGTERM.
+        return subprocess.Popen(command, start_new_session=True)  # noqa: S603  the developer wrote the command
 
     process = start()
     for changes in watch(".", watch_filter=PythonFilter(), stop_event=stop):

@@ -1,4 +1,4 @@
-"""What several tests share."""
+"""What the tests of several folders share."""
 
 import pytest
 from celery.contrib.testing.worker import start_worker
@@ -11,14 +11,15 @@ def _worker(django_db_setup, django_db_blocker):
     with app.connection_for_write() as connection:
         for queue in app.conf.task_queues:
             queue(connection).declare()
-            queue(connection).purge()  # what an interrupted run left
+            queue(connection).purge()  # an interrupted run may have left messages
     with django_db_blocker.unblock(), start_worker(app, perform_ping_check=False) as worker:
         yield worker
 
 
 @pytest.fixture
 def worker(_worker, transactional_db):
-    """A real worker in a thread, which takes messages from the broker as the service does. The test's rows are
-    committed, so that it sees them.
+    """A real worker in a thread, which takes messages from the broker as the worker service does.
+
+    The rows of the test are committed, so that the worker sees them.
     """
     return _worker

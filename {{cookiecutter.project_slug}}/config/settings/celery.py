@@ -1,235 +1,249 @@
-"""Every setting of Celery: what it does, why, and what it costs.
+"""The settings of Celery: what each one does, why, and what it costs.
 
-The names are Celery's in upper case behind CELERY_: https://docs.celeryq.dev/en/stable/userguide/configuration.html
+The names are Celery's own in upper case, with CELERY_ in front.
+https://docs.celeryq.dev/en/stable/userguide/configuration.html
 Times are in seconds unless the name says otherwise.
 """
 
+{% if cookiecutter.beat %}
+from celery.schedules import crontab
+{% endif %}
 from kombu import Exchange, Queue
 
-from config.settings.environment import address, env
+from config.settings.environment import env, url_with_password
 
-# --- Times: the numbers that others below follow. ops/checks.py refuses those that don't fit together -------------
+# --- Times: other settings below follow from these. `manage.py check` refuses times that don't fit together -------
 
-# At the soft limit a task gets SoftTimeLimitExceeded and may clean up; at the hard limit its process is killed. A task
-# that needs longer says so: @shared_task(time_limit=…, soft_time_limit=…). Price: a forgotten limit ends a long task.
-# A pool of threads (-P threads) can't enforce them.
-# https://docs.celeryq.dev/en/stable/userguide/workers.html#time-limits
+# At the soft limit a task gets SoftTimeLimitExceeded and can clean up. At the hard limit its process is killed. A task
+# that needs longer must say so, otherwise it is ended: @shared_task(time_limit=…, soft_time_limit=…). A pool of threads
+# (-P threads) can't enforce the limits. https://docs.celeryq.dev/en/stable/userguide/workers.html#time-limits
 CELERY_TASK_SOFT_TIME_LIMIT = 270
 CELERY_TASK_TIME_LIMIT = 300
 
-# How long Docker waits for a stopping worker before it kills it: compose.yaml's stop_grace_period is the same variable.
-# A worker that is told to stop ends its running tasks, but after DRAIN_SECONDS it gives them back to the broker
-# (ops/drain.py), so that it is gone in time. Price: a deploy may take this long, and tasks that are longer start again.
-# https://docs.docker.com/reference/compose-file/services/#stop_grace_period
+# How long Docker waits for a stopping worker before it kills it: the same variable is stop_grace_period in
+# compose.yaml. A stopping worker finishes its running tasks, but after DRAIN_SECONDS it gives them back to the broker,
+# so that it is gone in time (ops/celery/shutdown.py). A deploy can take this long, and tasks that need longer start
+# again. https://docs.docker.com/reference/compose-file/services/#stop_grace_period
 STOP_GRACE_SECONDS = env.int("STOP_GRACE_SECONDS", default=120)
 DRAIN_SECONDS = STOP_GRACE_SECONDS - 20
 
 # --- Broker ------------------------------------------------------------------------------------------------------
 
+# How often a message may be delivered again, because its worker died or handed it back, before it moves to
+# DEAD_LETTER_QUEUE.
+DELIVERY_LIMIT = 10
+
 {% if cookiecutter.broker == "redis" %}
-# redis://:password@host:6379/0. Not set: settings/dev.py falls back to files, settings/prod.py refuses to start.
-# Not from CELERY_BROKER_URL or BROKER_URL: Celery would take those variables themselves, and not this setting.
-CELERY_BROKER_URL = address("TASK_BROKER_URL", "REDIS_PASSWORD")
+# redis://:password@host:6379/0. If it is not set, settings/dev.py uses files and settings/prod.py refuses to start. The
+# variable is not called CELERY_BROKER_URL or BROKER_URL, because Celery prefers those variables to this setting, and
+# they would not have the password.
+CELERY_BROKER_URL = url_with_password("TASK_BROKER_URL", "REDIS_PASSWORD")
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    # Redis has no acknowledgements: Celery gives a message to another worker when its own has not acknowledged it
-    # for this long. More than twice the hard limit, or a task that still runs is started a second time. Price: what
-    # a killed worker held comes back after 15 minutes.
+    # Redis knows no acknowledgements. Celery gives a message to another worker if its own worker has not acknowledged
+    # it within this time. So it must be more than twice the hard limit, otherwise a task that still runs is started
+    # again. What a killed worker held therefore comes back after 15 minutes.
     # https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/redis.html#visibility-timeout
     "visibility_timeout": 3 * CELERY_TASK_TIME_LIMIT,
-    # Look for such messages every 10 seconds. Celery's own: every 100. Price: one short query a worker.
+    # How often a worker looks for such messages: in every one of its polls, which are 10 seconds apart, with one short
+    # query. By default it looks in every tenth one.
     "unacked_restore_throttle": 1,
-    # Without them a publish to a frozen server waits for ever. Price: a server slower than this counts as down.
+    # Without these limits a publish to a server that hangs waits for ever. A server slower than this counts as down.
     "socket_connect_timeout": 5,
     "socket_timeout": 10,
-    # Finds connections that a firewall or a failover dropped without a word. Price: a PING now and then.
+    # Find connections that a firewall or a failover dropped without a word, at the cost of a PING now and then.
     "socket_keepalive": True,
     "health_check_interval": 25,
 }
-# A countdown's message waits in a worker, unacknowledged, and then the task still has to run: both within the
-# visibility timeout (seconds). Longer ones are refused (ops/task.py): write down what is due later, and look for it
-# regularly.
-LONGEST_COUNTDOWN = CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] - CELERY_TASK_TIME_LIMIT
+# Every time limit must be shorter than this, so that no message is delivered again while its task still runs.
+MAX_TASK_TIME_LIMIT = CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] / 2
+# The message of a task with a countdown waits in a worker, unacknowledged, and then the task has to run. Both must fit
+# into the visibility timeout, so ops/celery/redis/task.py refuses longer countdowns. For anything later, write down
+# when it is due, and look for due work regularly.
+MAX_COUNTDOWN = CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] - CELERY_TASK_TIME_LIMIT
+# When a worker loses its connection, its running tasks continue: Redis would not deliver the message of a cancelled one
+# again for a long time. A task may run twice after a broken connection. Celery 6 changes its default to True.
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+
+# Holds the messages that no worker can process: tasks that kill their worker each time, and tasks whose name the worker
+# does not know. No worker consumes this queue, so somebody has to look: `manage.py dead_letters`.
+DEAD_LETTER_QUEUE = Queue("dead-letters")
+
+
+def queue(name: str) -> Queue:
+    """Return the queue `name`. It is a list of that name in Redis."""
+    return Queue(name, Exchange(name), routing_key=name)
 {% else %}
-# amqp://user:password@host:5672/vhost. Not set: settings/dev.py falls back to files, settings/prod.py refuses to start.
-# Not from CELERY_BROKER_URL or BROKER_URL: Celery would take those variables themselves, and not this setting.
-CELERY_BROKER_URL = address("TASK_BROKER_URL", "RABBITMQ_PASSWORD")
+# amqp://user:password@host:5672/vhost. If it is not set, settings/dev.py uses files and settings/prod.py refuses to
+# start. The variable is not called CELERY_BROKER_URL or BROKER_URL, because Celery prefers those variables to this
+# setting, and they would not have the password.
+CELERY_BROKER_URL = url_with_password("TASK_BROKER_URL", "RABBITMQ_PASSWORD")
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    # `delay()` returns when the broker has the message on disk, not when it left this process. Price: a round trip.
-    # https://www.rabbitmq.com/docs/confirms
+    # `delay()` returns when the broker has the message on disk, not when it has left this process. This costs a round
+    # trip. https://www.rabbitmq.com/docs/confirms
     "confirm_publish": True,
-    # A broker with a memory or disk alarm stops reading: without limits a publish waits until the alarm ends.
-    # Price: one that needs longer to write a message down counts as away, though it may have it in the end.
+    # A broker with a memory or disk alarm stops reading. Without these limits a publish waits until the alarm ends. A
+    # broker that needs longer to store a message counts as down, although it may have the message in the end.
     "read_timeout": 5,
     "write_timeout": 5,
 }
-# A publish is tried twice, on a new connection the second time: the old one may be long dead. Celery's own is four
-# times: a minute of waiting for a broker with an alarm, and four messages when the alarm ends. Price: a broker that is
-# away for half a second is an error for the sender.
+# A publish is tried twice, the second time on a new connection, because the old one may have been dead for long. With
+# Celery's default of four tries, a sender waits a minute for a broker with an alarm and leaves four messages. A broker
+# that is down for half a second is an error for the sender.
 # https://docs.celeryq.dev/en/stable/userguide/calling.html#message-sending-retry
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.2}
-{% endif %}
+# How long a worker may hold a message without acknowledging it. RabbitMQ's default of 30 minutes would start a task
+# that runs longer again and again. https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout
+CONSUMER_TIMEOUT = CELERY_TASK_TIME_LIMIT + 600
+# Every time limit must be shorter than this, so that no message is delivered again while its task still runs.
+MAX_TASK_TIME_LIMIT = CONSUMER_TIMEOUT
+# When a worker loses its connection, RabbitMQ gives the messages of its running tasks to other workers at once. So the
+# worker cancels those tasks, which loses their work so far; otherwise each would run twice.
+# https://docs.celeryq.dev/en/stable/userguide/configuration.html
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 
-# Workers and web may start before the broker and outlive its restarts. The default gives up after 100 tries and ends
-# the worker. https://docs.celeryq.dev/en/stable/userguide/configuration.html#broker-connection-max-retries
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None
-# How long a publish waits for a free connection of its process's pool. The default waits for ever.
-CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 10
-
-# --- Queues ------------------------------------------------------------------------------------------------------
-
-# All queues stand here and a worker consumes all of them unless its -Q says otherwise. A misspelt queue is an error
-# at once, not a list that grows with nobody reading it. Price: a new queue is a line here.
-# https://docs.celeryq.dev/en/stable/userguide/routing.html
-CELERY_TASK_CREATE_MISSING_QUEUES = False
-# How often a message is handed to a worker that then dies, before it is kept in DEAD_LETTERS.
-DELIVERY_LIMIT = 10
-# Keeps what no worker can work on: tasks that kill their worker each time, and tasks of a name that the worker does not
-# know. No worker consumes it; `manage.py dead_letters` shows it. Price: somebody has to look.
-{% if cookiecutter.broker == "redis" %}
-DEAD_LETTERS = Queue("dead-letters")
+# Holds the messages that no worker can process: tasks that kill their worker each time, and tasks whose name the worker
+# does not know. No worker consumes this queue, so somebody has to look: `manage.py dead_letters`.
+DEAD_LETTER_QUEUE = Queue("dead-letters", queue_arguments={"x-queue-type": "quorum", "x-delivery-limit": -1})
+# Where a message goes that names no queue: the exchange that queue("default") below declares.
+CELERY_TASK_DEFAULT_EXCHANGE = "default"
+CELERY_TASK_DEFAULT_EXCHANGE_TYPE = "topic"
+CELERY_TASK_DEFAULT_ROUTING_KEY = "default"
 
 
 def queue(name: str) -> Queue:
-    """Return the queue `name`: a list of that name in Redis."""
-    return Queue(name, Exchange(name), routing_key=name)
-
-
-{% else %}
-DEAD_LETTERS = Queue("dead-letters", queue_arguments={"x-queue-type": "quorum", "x-delivery-limit": -1})
-
-
-def queue(name: str) -> Queue:
-    """Return the durable queue `name`. RabbitMQ refuses other arguments for a queue that exists: use a policy, or
-    drain and delete the queue first.
+    """Return the durable queue `name`. RabbitMQ refuses other arguments for a queue that already exists: use a policy,
+    or empty and delete the queue first.
     """
     return Queue(
         name,
-        # A topic exchange: with a direct one, a single task with a countdown stalls its worker.
+        # With a direct exchange, a single task with a countdown stalls its worker, so this is a topic exchange.
         # https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/rabbitmq.html#using-quorum-queues
         Exchange(name, type="topic"),
         routing_key=name,
         queue_arguments={
-            # On disk, and replicated in a cluster. Price: more memory and disk a message than a classic queue.
+            # On disk, and replicated in a cluster. A message takes more memory and disk than in a classic queue.
             # https://www.rabbitmq.com/docs/quorum-queues
             "x-queue-type": "quorum",
-            # How long a worker may hold a message (milliseconds). RabbitMQ's 30 minutes would start a task that runs
-            # longer again and again: this follows the time limit. https://www.rabbitmq.com/docs/consumers
-            "x-consumer-timeout": (CELERY_TASK_TIME_LIMIT + 600) * 1000,
-            # A message whose worker died this often goes to DEAD_LETTERS, as does one that a worker refuses.
-            # RabbitMQ's own limit is 20, after which it drops the message.
+            "x-consumer-timeout": CONSUMER_TIMEOUT * 1000,  # milliseconds
+            # A message whose worker died this often goes to DEAD_LETTER_QUEUE, like one that a worker rejects. After
+            # RabbitMQ's own limit of 20 the message would be dropped.
             # https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
             "x-delivery-limit": DELIVERY_LIMIT,
             "x-dead-letter-exchange": "",
-            "x-dead-letter-routing-key": DEAD_LETTERS.name,
-            # It leaves this queue only when the other one has it. Price: a full queue refuses what comes.
+            "x-dead-letter-routing-key": DEAD_LETTER_QUEUE.name,
+            # A message leaves this queue only when the other one has it. This strategy needs the setting below it.
             # https://www.rabbitmq.com/docs/quorum-queues#dead-lettering
             "x-dead-letter-strategy": "at-least-once",
             "x-overflow": "reject-publish",
         },
     )
-
-
 {% endif %}
+
+
+# Workers and web can start before the broker and survive its restarts. By default a worker gives up and exits after 100
+# tries. https://docs.celeryq.dev/en/stable/userguide/configuration.html#broker-connection-max-retries
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# How long a publish waits for a free connection of its process. By default it waits for ever.
+CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 10
+
+# --- Queues ------------------------------------------------------------------------------------------------------
+
+# Every queue is declared here, and a worker consumes all of them unless its option -Q says otherwise. A misspelt queue
+# is an error at once, and not a list that grows while nobody reads it.
+# https://docs.celeryq.dev/en/stable/userguide/routing.html
+CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_QUEUES = [queue("default")]
 CELERY_TASK_DEFAULT_QUEUE = "default"
-{% if cookiecutter.broker == "rabbitmq" %}
-CELERY_TASK_DEFAULT_EXCHANGE = "default"
-CELERY_TASK_DEFAULT_EXCHANGE_TYPE = "topic"
-CELERY_TASK_DEFAULT_ROUTING_KEY = "default"
-{% endif %}
 
 # --- Delivery: a message leaves the broker when its task has ended, not when it starts ---------------------------
 
-# A task whose worker was killed is given to another one. Price: it may run twice, so tasks must be idempotent.
-# https://docs.celeryq.dev/en/stable/userguide/tasks.html#Task.acks_late
+# The task of a worker that was killed is given to another worker. So a task may run twice, and must have the same
+# effect when it does. https://docs.celeryq.dev/en/stable/userguide/tasks.html#Task.acks_late
 CELERY_TASK_ACKS_LATE = True
-# The same when only the pool's process died (out of memory, segfault). Alone, a task that kills its process each time
-# would come back for ever …
+# The same when only a process of the worker's pool died (out of memory, segmentation fault). On its own, this setting
+# would bring back for ever a task that kills its process each time …
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
-# … so such a loss counts as a retry, and a task has a limit of them: max_retries in ops/task.py.
+# … so such a death counts as a retry, and retries have a limit: max_retries in ops/celery/task.py.
 CELERY_TASK_RETRY_ON_WORKER_LOST = True
-# A worker reserves one message for each of its processes, so that others get what it can't start yet. Price: a round
-# trip to the broker a task. https://docs.celeryq.dev/en/stable/userguide/optimizing.html#prefetch-limits
+# A worker reserves one message for each of its processes, and leaves the others to other workers. This costs a round
+# trip to the broker for each task. https://docs.celeryq.dev/en/stable/userguide/optimizing.html#prefetch-limits
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-{% if cookiecutter.broker == "redis" %}
-# When the connection is lost, running tasks go on: with Redis a cancelled one would be gone. Price: after a broken
-# connection a task may run twice. Celery 6 changes its default to True, hence the explicit line.
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
-{% else %}
-# When the connection is lost, RabbitMQ gives the running tasks' messages to somebody else at once: stop ours, or each
-# runs twice. Price: their work so far. https://docs.celeryq.dev/en/stable/userguide/configuration.html
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
-{% endif %}
 
 # --- Worker ------------------------------------------------------------------------------------------------------
 
-# A pool process is replaced after this many tasks, which bounds what a leak can take. Price: a fork every 1,000 tasks.
+# A process of the pool is replaced after this many tasks, which limits what a memory leak can take. It costs a fork.
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 1000
 
 # --- Results -----------------------------------------------------------------------------------------------------
 
-{% if cookiecutter.result_backend == "redis" %}
-# redis://:password@host:6379/1. Not set: settings/dev.py falls back to files, settings/prod.py refuses to start.
-CELERY_RESULT_BACKEND = address("TASK_RESULTS_URL", "REDIS_PASSWORD")
-CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = 5
-CELERY_REDIS_SOCKET_TIMEOUT = 10
-CELERY_REDIS_SOCKET_KEEPALIVE = True
-# How long `delay()` of a task with a result waits for a result backend that is away: 3 tries instead of Celery's 20.
-CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"retry_policy": {"max_retries": 3}}
-{% elif cookiecutter.result_backend == "django-db" %}
-# Rows of django_celery_results in the project's database, visible in the admin. Price: two writes a task.
-CELERY_RESULT_BACKEND = "django-db"
-{% else %}
-# None: what a task finds out, it writes where it belongs (a row, a file). Nothing can wait for a result.
-CELERY_RESULT_BACKEND = None
-{% endif %}
 {% if cookiecutter.result_backend == "none" %}
+# No result backend: a task writes its result where it belongs, into a row or a file. Nothing can wait for a result.
+CELERY_RESULT_BACKEND = None
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_RESULT_EXPIRES = None
 {% else %}
-# Results are stored for the tasks that ask: @shared_task(ignore_result=False). The others cost the backend nothing,
-# and `delay()` does not fail when only the backend is down.
+{% if cookiecutter.result_backend == "redis" %}
+# redis://:password@host:6379/1. If it is not set, settings/dev.py uses files and settings/prod.py refuses to start.
+CELERY_RESULT_BACKEND = url_with_password("TASK_RESULTS_URL", "REDIS_PASSWORD")
+CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = 5
+CELERY_REDIS_SOCKET_TIMEOUT = 10
+CELERY_REDIS_SOCKET_KEEPALIVE = True
+# How long `delay()` of a task with a result waits for a result backend that is down: 3 tries instead of Celery's 20.
+CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"retry_policy": {"max_retries": 3}}
+{% else %}
+# Rows of django_celery_results in the project's database, which the admin shows. A result costs two writes.
+CELERY_RESULT_BACKEND = "django-db"
+{% endif %}
+# Only tasks that ask for it store a result: @shared_task(ignore_result=False). The other tasks cost the backend
+# nothing, and their `delay()` does not fail when only the backend is down.
 CELERY_TASK_IGNORE_RESULT = True
-# A worker process whose result backend is away waits for it with the task's result: 20 times, some minutes in all.
-# Price: so long it does nothing else.
-# https://docs.celeryq.dev/en/stable/userguide/configuration.html#result-backend-always-retry
+# A worker process that can't store a result tries it 20 times, for some minutes in all, and does nothing else
+# meanwhile. https://docs.celeryq.dev/en/stable/userguide/configuration.html#result-backend-always-retry
 CELERY_RESULT_BACKEND_ALWAYS_RETRY = True
 CELERY_RESULT_BACKEND_MAX_RETRIES = 20
 CELERY_RESULT_BACKEND_BASE_SLEEP_BETWEEN_RETRIES_MS = 1000
-# STARTED tells a task that runs from one that waits. Price: one more write a task with a result.
+# The state STARTED tells a running task from a waiting one, at the cost of one more write for each task with a result.
 CELERY_TASK_TRACK_STARTED = True
-# Keeps the task's name, arguments and worker with the result. Price: its size.
+# Store the task's name, arguments and worker with the result, which makes it larger.
 CELERY_RESULT_EXTENDED = True
 CELERY_RESULT_EXPIRES = 24 * 3600
 {% endif %}
 
 # --- Time --------------------------------------------------------------------------------------------------------
 
-# Schedules are in UTC, whatever TIME_ZONE shows people: no hour that comes twice or never.
+{% if cookiecutter.beat %}
+# Schedules are in UTC, whatever TIME_ZONE shows people, so no hour of a schedule comes twice or never.
+{% else %}
+# Times in messages are in UTC, whatever TIME_ZONE shows people, so no hour comes twice or never.
+{% endif %}
 CELERY_ENABLE_UTC = True
 CELERY_TIMEZONE = "UTC"
 {% if cookiecutter.beat %}
 
 # --- Beat --------------------------------------------------------------------------------------------------------
 
-# Keeps the schedule in the database, where the admin shows it, and lets one beat of several send: ops/scheduler.py. An
-# entry below is written there when a beat begins to lead and wins over edits in the admin, `enabled` aside; an entry
-# removed here stays there until it is deleted by hand. https://django-celery-beat.readthedocs.io/
-CELERY_BEAT_SCHEDULER = "ops.scheduler:Scheduler"
+# Keeps the schedule in the database, where the admin shows it, and lets only one of several beats send tasks:
+# ops/celery/beat/scheduler.py. The entries below are written to the database when a beat takes over, and win over edits
+# in the admin, except for `enabled`. An entry that is removed here must be deleted in the admin as well.
+# https://django-celery-beat.readthedocs.io/
+CELERY_BEAT_SCHEDULER = "ops.celery.beat.scheduler:Scheduler"
+# A message that finds no worker within `expires` seconds is dropped, because the next one will come. What beat missed
+# while it was down is sent once. If every time of a schedule matters, set "headers": {"catch_up": True} in the options;
+# after a day of downtime, a day's messages are sent.
 CELERY_BEAT_SCHEDULE = {
-    "tick": {
-        "task": "jobs.tasks.tick",
-        "schedule": 30,
-        # A tick that found no worker for its whole period is dropped: the next one is there already. What beat missed
-        # while it was away is sent once, as one tick. An entry whose every tick counts says so, and its messages don't
-        # expire: "options": {"expires": 30, "headers": {"catch_up": True}}. Price: after a day away, a day of messages.
-        "options": {"expires": 30},
+    "clear-sessions": {
+        "task": "accounts.tasks.clear_sessions",
+        "schedule": crontab(hour="4", minute="0"),
+        "options": {"expires": 3600},
     },
+{% if cookiecutter.__use_jobs %}
     "clean-up": {
         "task": "jobs.tasks.clean_up",
         "schedule": 3600,
         "options": {"expires": 3600},
     },
+{% endif %}
+    "tick": {"task": "example.tasks.tick", "schedule": 30, "options": {"expires": 30}},
 }
 {% endif %}

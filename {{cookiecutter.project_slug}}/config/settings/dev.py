@@ -1,12 +1,12 @@
 """Development: `manage.py` on a laptop, `make local`, and the containers of compose.override.yaml.
 
-Differs from production in what a developer sees (errors, reload), and works with no service at all: what has no
-address in the environment is replaced by SQLite and files under var/. Tasks run in real workers all the same.
+It differs from production in what a developer sees (errors, reloads), and it needs no services: without their URLs in
+the environment it uses SQLite and files under var/. Tasks run in real worker processes all the same.
 """
 
-from config.settings.environment import errors_in_one_line
+from config.settings.environment import exit_on_misconfiguration
 
-with errors_in_one_line():
+with exit_on_misconfiguration():
     from config.settings.base import *
 
 DEBUG = True
@@ -14,8 +14,8 @@ SECRET_KEY = SECRET_KEY or "insecure-and-only-for-development"
 ALLOWED_HOSTS = ["localhost", ".localhost", "127.0.0.1", "[::1]", *ALLOWED_HOSTS]
 
 if not CELERY_BROKER_URL:
-    # Celery's own broker of files: real messages between real processes, nothing to install. It keeps no message
-    # of a killed worker, so it is for development. https://docs.celeryq.dev/projects/kombu/en/stable/
+    # Celery's filesystem broker: real messages between real processes, with nothing to install. It loses the messages
+    # of a worker that is killed, so it is for development only. https://docs.celeryq.dev/projects/kombu/en/stable/
     _folder = BASE_DIR / "var" / "broker"
     for _name in ("messages", "control"):
         (_folder / _name).mkdir(parents=True, exist_ok=True)

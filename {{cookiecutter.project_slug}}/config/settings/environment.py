@@ -1,4 +1,4 @@
-"""Reads the environment: NAME, or the file that NAME_FILE names."""
+"""Read the environment: the variable NAME, or the file whose path is in NAME_FILE."""
 
 import sys
 from collections.abc import Iterator
@@ -9,14 +9,15 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from environ.fileaware_mapping import FileAwareMapping
 
-# 3 tells gunicorn that the app can't boot: it ends, where another code would make it start workers for ever.
-CAN_NOT_BOOT = 3
+# gunicorn stops when a worker exits with this code. With any other code it would start new workers for ever.
+WORKER_BOOT_ERROR = 3
 
 
 class _Environment(FileAwareMapping):
-    """django-environ's, but a file may end with a line break. Raises ImproperlyConfigured if it can't be read."""
+    """django-environ's mapping, but a file may end with a line break."""
 
     def __getitem__(self, name: str) -> str:
+        """Return the value of this variable. Raises ImproperlyConfigured if its file can't be read."""
         try:
             return super().__getitem__(name).rstrip("\n")
         except OSError as error:
@@ -40,19 +41,20 @@ class Env(environ.Env):
 env = Env()
 
 
-def address(name: str, password: str) -> str:
-    """Return the URL in the variable `name`, empty if there is none. If it has no password, the one in the variable
-    `password` is put into it: so a secret is in one place, and a file may have it. Raises ImproperlyConfigured if it is
-    no URL.
+def url_with_password(name: str, password: str) -> str:
+    """Return the URL in the variable `name`, or "" if it is not set.
+
+    If the URL has no password, the one in the variable `password` is put into it. That way each password is in one
+    place only, which can be a file. Raises ImproperlyConfigured if the variable is not a URL.
     """
     url, secret = env(name, default=""), env(password, default="")
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
-        raise ImproperlyConfigured(f"{name} is no URL; is its password quoted (%2F for /)?") from error
+        raise ImproperlyConfigured(f"{name} is not a URL; is its password quoted (%2F for /)?") from error
     if url and not parts.scheme:
-        raise ImproperlyConfigured(f"{name} is no URL: it must begin with a scheme, as in postgres:// or redis://")
+        raise ImproperlyConfigured(f"{name} is not a URL: it must begin with a scheme, as in postgres:// or redis://")
     if not parts.hostname or parts.password is not None or not secret:
         return url
     _, _, host = parts.netloc.rpartition("@")
@@ -60,10 +62,10 @@ def address(name: str, password: str) -> str:
 
 
 @contextmanager
-def errors_in_one_line() -> Iterator[None]:
-    """End the process with the message of an ImproperlyConfigured and no traceback: the code is not what is wrong."""
+def exit_on_misconfiguration() -> Iterator[None]:
+    """End the process with the message of an ImproperlyConfigured. A traceback would point at code that is right."""
     try:
         yield
     except ImproperlyConfigured as error:
         print(error, file=sys.stderr)
-        sys.exit(CAN_NOT_BOOT)
+        sys.exit(WORKER_BOOT_ERROR)

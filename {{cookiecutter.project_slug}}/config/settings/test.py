@@ -1,17 +1,16 @@
-"""Tests. Without an address in the environment (`make test`): SQLite and a broker in memory. With one
-(`make test-docker`): the stack's own database and broker, on a queue of their own, so that the stack's workers don't
-take the tests' messages.
+"""Tests. `make test` uses SQLite and a broker in memory. `make test-docker` uses the stack's database and broker, with
+a queue of its own, so that the stack's workers don't take the messages of the tests.
 """
 
 from config.settings.base import *
 
 SECRET_KEY = "insecure-and-only-for-tests"  # noqa: S105
 ALLOWED_HOSTS = ["testserver"]
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast, and nothing here is secret
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast; no test password is secret
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 if not DATABASE_URL:
-    # A file, because the worker's thread can't see another thread's database in memory.
+    # A file, because a thread can't see a database that another thread has in memory, and the worker is a thread.
     DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / "var" / "test.sqlite3"}
 
 if not CELERY_BROKER_URL:

@@ -1,18 +1,34 @@
-"""What tests of jobs share."""
+"""What the tests of jobs share."""
 
 import threading
 
 import pytest
+from django.contrib.auth import get_user_model
 
-from jobs import registry, sweep
+from jobs import dispatcher, registry
+from jobs.tasks import execute_job
+from tests.jobs import kinds  # noqa: F401  the import registers the kinds
 from tests.jobs.threads import in_threads
 
 
+@pytest.fixture(autouse=True)
+def media(settings, tmp_path):
+    """Files go to a folder of the test's own."""
+    settings.MEDIA_ROOT = tmp_path / "media"
+
+
 @pytest.fixture
-def sweeping(worker):
-    """A worker, and the sweep in a thread beside it: jobs are worked on as in the running project."""
+def define(monkeypatch):
+    """@job, for kinds that are gone after the test."""
+    monkeypatch.setattr(registry, "_kinds", dict(registry._kinds))
+    return registry.job
+
+
+@pytest.fixture
+def dispatching(worker):
+    """A worker, and the dispatcher in a thread beside it: jobs run as they do in the running project."""
     stop = threading.Event()
-    with in_threads(lambda: sweep.run(stop)):
+    with in_threads(lambda: dispatcher.run(stop)):
         try:
             yield
         finally:
@@ -20,13 +36,30 @@ def sweeping(worker):
 
 
 @pytest.fixture
-def define(monkeypatch):
-    """Return @job; the kinds that the test makes with it are gone afterwards."""
-    monkeypatch.setattr(registry, "_kinds", dict(registry._kinds))
-    return registry.job
+def published(monkeypatch) -> list[str]:
+    """The ids of the jobs that were published, to a broker that drops the messages."""
+    ids = []
+    monkeypatch.setattr(execute_job, "apply_async", lambda arguments, **options: ids.append(arguments[0]))
+    return ids
 
 
-@pytest.fixture(autouse=True)
-def media(settings, tmp_path):
-    """Files go to a folder of the test's own."""
-    settings.MEDIA_ROOT = tmp_path / "media"
+@pytest.fixture
+def ada(db):
+    return get_user_model().objects.create_user("ada")
+
+
+@pytest.fixture
+def grace(db):
+    return get_user_model().objects.create_user("grace")
+
+
+@pytest.fixture
+def staff(db):
+    return get_user_model().objects.create_superuser("staff")
+
+
+@pytest.fixture
+def browser(client, ada):
+    """Ada's browser. She is logged in."""
+    client.force_login(ada)
+    return client

@@ -1,4 +1,4 @@
-"""Old jobs and their files are deleted, nothing else is."""
+"""Old jobs and their files are deleted, and nothing else is: jobs/cleanup.py."""
 
 import os
 import time
@@ -8,30 +8,21 @@ from pathlib import Path
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.core.management import call_command
 from django.utils import timezone
 
-from jobs import output, submit
+from jobs import submit
+from jobs.executor import execute
 from jobs.models import Job
 from jobs.tasks import clean_up
-from jobs.worker import work
 
 
-@pytest.fixture
-def report(define):
-    """Return a function that returns a finished job with an uploaded and a written file, which ended `days` ago."""
-
-    @define()
-    def copy(file):
-        with default_storage.open(file) as source, output("copy.txt") as target:
-            target.write(source.read())
-
-    def _report(days):
-        job = submit("copy", file=ContentFile(b"text", name="text.txt"))
-        work(str(job.pk))
-        Job.objects.filter(pk=job.pk).update(finished_at=timezone.now() - timedelta(days=days))
-        return Job.objects.get(pk=job.pk)
-
-    return _report
+def finished_job(days: int) -> Job:
+    """Return a finished job with an uploaded and a written file, which ended `days` ago."""
+    job = submit("shout", text=ContentFile(b"text", name="text.txt"))
+    execute(str(job.pk))
+    Job.objects.filter(pk=job.pk).update(finished_at=timezone.now() - timedelta(days=days))
+    return Job.objects.get(pk=job.pk)
 
 
 def make_older(folder: Path, days: int) -> None:
@@ -40,21 +31,23 @@ def make_older(folder: Path, days: int) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_old_jobs_and_their_files_are_deleted_and_others_stay(report, settings):
-    old, recent, waiting = report(settings.JOBS_KEEP_DAYS + 1), report(1), submit("add", x=4, y=5)
+@pytest.mark.parametrize("run", [clean_up, lambda: call_command("clean_up_jobs")], ids=["task", "command"])
+def test_old_jobs_and_their_files_are_deleted_and_others_stay(settings, run):
+    old, recent = finished_job(settings.JOBS_RETENTION_DAYS + 1), finished_job(1)
+    waiting = submit("multiply", x=4, y=5)
     for job in (old, recent):
         make_older(settings.MEDIA_ROOT / "jobs" / str(job.pk), days=8)
 
-    clean_up()
+    run()
 
     assert set(Job.objects.all()) == {recent, waiting}
     assert not (settings.MEDIA_ROOT / "jobs" / str(old.pk)).exists()
-    assert recent.output.read() == b"text"
+    assert recent.output.read() == b"TEXT"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_files_of_a_transaction_that_is_still_open_stay(report, settings):
-    job = report(0)
+def test_files_of_a_transaction_that_is_still_open_stay(settings):
+    job = finished_job(0)
     Job.objects.all().delete()
 
     clean_up()
@@ -66,7 +59,7 @@ def test_files_of_a_transaction_that_is_still_open_stay(report, settings):
 
 
 @pytest.mark.django_db
-def test_folders_that_are_not_ours_stay(settings):
+def test_folders_that_no_job_has_created_stay(settings):
     (settings.MEDIA_ROOT / "jobs" / "mine").mkdir(parents=True)
     make_older(settings.MEDIA_ROOT / "jobs" / "mine", days=30)
 
@@ -76,5 +69,5 @@ def test_folders_that_are_not_ours_stay(settings):
 
 
 @pytest.mark.django_db
-def test_nothing_is_there_to_delete():
+def test_cleaning_up_works_when_there_is_nothing_to_delete():
     clean_up()

@@ -10,8 +10,9 @@ from django.db import connections
 
 @contextmanager
 def in_threads(*functions: Callable) -> Iterator[list[Future]]:
-    """Start each function in a thread; they set off together. At the end all are waited for, and the first error of one
-    is raised here. Gives their futures.
+    """Start each function in a thread of its own, all at the same moment. Yields their futures.
+
+    At the end of the block all threads are waited for, and the first error of a function is raised.
     """
     together = threading.Barrier(len(functions))
 
@@ -30,6 +31,6 @@ def in_threads(*functions: Callable) -> Iterator[list[Future]]:
 
 
 def results_of(*functions: Callable) -> list:
-    """Return what the functions return, called at the same time."""
+    """Call the functions at the same time, and return their results."""
     with in_threads(*functions) as futures:
         return [future.result(timeout=60) for future in futures]

@@ -1,5 +1,5 @@
-// A button that a poll replaces between press and release is not clicked. So what comes while something is pressed is
-// dropped; the next poll brings it again.
+// The browser does not count a click on a button that a poll replaces between press and release. So drop the answer to a
+// poll while something is pressed. The next poll brings the same news again.
 let pressed = false;
 addEventListener("pointerdown", (event) => { pressed = event.button === 0; });
 addEventListener("keydown", () => { pressed = true; });

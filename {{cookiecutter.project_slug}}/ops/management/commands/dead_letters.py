@@ -1,42 +1,47 @@
+from argparse import ArgumentParser
+from typing import Any
+
 from celery import current_app
 from django.core.management.base import BaseCommand, CommandError
 from kombu.exceptions import OperationalError
 
-from ops import dead_letters
+from ops.celery import dead_letters
 
 
 class Command(BaseCommand):
-    help = "Show the messages that no worker can work on, one a line; send them again, or delete them."
+    help = "Show the messages that no worker can process, one per line. Can also requeue or delete them."
 
-    def add_arguments(self, parser):
-        what = parser.add_mutually_exclusive_group()
-        what.add_argument("--send-again", action="store_true", help="put them back into the queue that they came from")
-        what.add_argument("--delete", action="store_true", help="throw them away")
-        parser.add_argument("ids", nargs="*", metavar="ID", help="a task's id; all of them if none is named")
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        action = parser.add_mutually_exclusive_group()
+        action.add_argument("--requeue", action="store_true", help="move them back to the queue from which they came")
+        action.add_argument("--delete", action="store_true", help="delete them")
+        parser.add_argument("ids", nargs="*", metavar="ID", help="the ID of a task; without any ID, all messages")
 
-    def handle(self, *args, ids, send_again, delete, **options):
+    def handle(self, *args: Any, ids: list[str], requeue: bool, delete: bool, **options: Any) -> None:
         try:
             with current_app.connection_for_write() as connection:
                 connection.ensure_connection(max_retries=1)
-                with dead_letters.letters(connection) as letters:
-                    chosen = [letter for letter in letters if not ids or letter.headers["id"] in ids]
-                    for letter in chosen:
-                        self.work_on(letter, send_again, delete)
+                with dead_letters.held_messages(connection) as messages:
+                    chosen = [message for message in messages if not ids or message.headers.get("id") in ids]
+                    for message in chosen:
+                        self._handle_message(message, requeue, delete)
         except OperationalError as error:
             raise CommandError(f"the broker does not answer: {error}") from error
         if ids and not chosen:
-            raise CommandError(f"no dead letter has the id {' or '.join(ids)}")
+            raise CommandError(f"no dead letter has the ID {' or '.join(ids)}")
         if not chosen:
             self.stdout.write("no dead letters")
 
-    def work_on(self, letter, send_again: bool, delete: bool) -> None:
-        name, task_id = letter.headers["task"], letter.headers["id"]
+    def _handle_message(self, message: Any, requeue: bool, delete: bool) -> None:
+        """Requeue or delete a message if asked to, and write a line about it."""
+        # A program that is not Celery may have sent the message, without these headers.
+        name, task_id = message.headers.get("task"), message.headers.get("id")
         done = ""
-        if send_again:
-            dead_letters.send_again(letter)
-            done = "sent again: "
+        if requeue:
+            dead_letters.requeue(message)
+            done = "requeued: "
         elif delete:
-            letter.ack()
+            message.ack()
             done = "deleted: "
-        arguments = f"{letter.headers.get('argsrepr')} {letter.headers.get('kwargsrepr')}"
+        arguments = f"{message.headers.get('argsrepr')} {message.headers.get('kwargsrepr')}"
         self.stdout.write(f"{done}{task_id} {name} {arguments}")

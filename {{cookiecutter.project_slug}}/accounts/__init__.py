@@ -1,0 +1,1 @@
+"""The people who log in: the user model and the pages for logging in and for passwords."""

@@ -1,0 +1,121 @@
+"""The OpenAPI schema at /api/schema/: the responses, and one request for each kind, which is read from its form."""
+
+from typing import Any
+
+from django import forms
+from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ResolvedComponent
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from rest_framework import serializers
+
+from jobs import registry
+
+
+class ErrorSerializer(serializers.Serializer):
+    """The body of an error response."""
+
+    detail = serializers.CharField(read_only=True)
+
+
+JOB_ID = OpenApiParameter("id", OpenApiTypes.UUID, "path")
+LOCATION = OpenApiParameter("Location", str, "header", response=[202], description="The address of the job")
+
+INVALID = {400: OpenApiResponse({"type": "object"}, "What is wrong, by the name of the field")}
+COMMON_ERRORS = {
+    401: OpenApiResponse(ErrorSerializer, "The request has no valid token and no valid session"),
+    429: OpenApiResponse(ErrorSerializer, "Too many requests. Retry-After says how many seconds to wait"),
+}
+NOT_FOUND = {404: OpenApiResponse(ErrorSerializer, "The job does not exist, or it belongs to somebody else")}
+ALREADY_FINISHED = {409: OpenApiResponse(ErrorSerializer, "The job has finished")}
+BODY_REFUSED = {
+    413: OpenApiResponse(description="The body is too large"),
+    415: OpenApiResponse(ErrorSerializer, "The body is neither JSON nor a multipart form"),
+}
+
+
+def json_type(field: forms.Field) -> str | None:
+    """Return the JSON type of this form field's values. None if any type is allowed."""
+    for classes, name in [
+        (forms.JSONField, None),
+        ((forms.FloatField, forms.DecimalField), "number"),  # before IntegerField, which is their base class
+        (forms.IntegerField, "integer"),
+        (forms.BooleanField, "boolean"),
+        (forms.CharField, "string"),
+    ]:
+        if isinstance(field, classes):
+            return name
+    return None
+
+
+def argument_schema(field: forms.Field) -> dict[str, Any]:
+    """Return the OpenAPI schema of one argument."""
+    if isinstance(field, forms.FileField):
+        return {"type": "string", "format": "binary"}
+    schema = {
+        "type": json_type(field),
+        "minimum": getattr(field, "min_value", None),
+        "maximum": getattr(field, "max_value", None),
+        "minLength": getattr(field, "min_length", None),
+        "maxLength": getattr(field, "max_length", None),
+        "nullable": not field.required or None,
+        "description": str(field.help_text) or None,
+    }
+    return {name: value for name, value in schema.items() if value is not None}
+
+
+def request_schema(kind: registry.Kind) -> dict[str, Any]:
+    """Return the OpenAPI schema of a request that submits a job of this kind, which must have a form."""
+    fields = kind.form.base_fields
+    files = {name: field for name, field in fields.items() if isinstance(field, forms.FileField)}
+    values = {name: field for name, field in fields.items() if name not in files}
+    properties: dict[str, Any] = {
+        "kind": {"type": "string", "enum": [kind.name]},
+        "idempotency_key": {
+            "type": "string",
+            "maxLength": 200,
+            "description": "Sending the same key again returns the same job",
+        },
+    }
+    required = ["kind"]
+    if values:
+        arguments = {name: argument_schema(field) for name, field in values.items()}
+        properties["arguments"] = _object_schema(arguments, _required(values))
+    if _required(values):
+        required.append("arguments")
+    properties |= {name: argument_schema(field) for name, field in files.items()}
+    return {"description": kind.description, **_object_schema(properties, required + _required(files))}
+
+
+def _required(fields: dict[str, forms.Field]) -> list[str]:
+    return [name for name, field in fields.items() if field.required]
+
+
+def _object_schema(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return schema | ({"required": required} if required else {})
+
+
+class SubmissionSerializerExtension(OpenApiSerializerExtension):
+    """Describes the body of POST /api/jobs/ with one schema for each kind.
+
+    By itself, drf-spectacular would describe the arguments as an object with any content. Kinds that take files are
+    described as multipart forms, the others as JSON.
+    """
+
+    target_class = "jobs.api.serializers.SubmissionSerializer"
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+        """Return the schema of the serializer. It refers to one component for each kind."""
+        refs = {}
+        for kind in registry.submittable_kinds():
+            if kind.form().is_multipart() == self.target.multipart:
+                name = "Submit" + kind.name.title().replace("_", "")
+                body = ResolvedComponent(name, ResolvedComponent.SCHEMA, request_schema(kind), object=kind.name)
+                auto_schema.registry.register_on_missing(body)
+                refs[kind.name] = body.ref
+        mapping = {name: ref["$ref"] for name, ref in refs.items()}
+        schema = {"oneOf": [*refs.values()], "discriminator": {"propertyName": "kind", "mapping": mapping}}
+        return schema | {"required": ["kind"]} if refs else {}

@@ -1,0 +1,222 @@
+"""Every change of a job's status. Each one is a single conditional UPDATE.
+
+    waiting → running              claim: the first worker to ask gets the job
+    running → succeeded            mark_succeeded: only by the attempt that holds the lease
+    running → failed               mark_failed: likewise
+    running → waiting              schedule_retry: the error is likely to pass
+                                   release: the worker is being stopped
+                                   recover_expired_leases: the worker is dead or hangs
+    waiting → cancelled            cancel
+    running → cancelled            cancel asks the job to stop, and mark_cancelled follows when it has stopped
+    failed, cancelled → waiting    retry: somebody wants the job to run again
+
+`attempts` counts the claims and is the fencing token: a worker that was thought dead and comes back writes nothing,
+because the row has another number by then. All times come from the database, because the clocks of machines differ.
+"""
+
+import logging
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from celery.utils.time import get_exponential_backoff_interval
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Now
+
+from jobs import registry
+from jobs.attempt import Progress
+from jobs.exceptions import LeaseLost
+from jobs.models import Job
+from jobs.notifications import notify_dispatcher
+
+logger = logging.getLogger(__name__)
+
+MAX_RETRY_DELAY = 600  # seconds between two attempts
+
+
+def now_plus(seconds: float) -> Combinable:
+    """Return the moment `seconds` from now by the database's clock, as an expression for a query."""
+    return Now() + timedelta(seconds=seconds)
+
+
+def claim(job_id: str | UUID) -> Job | None:
+    """Start the next attempt at a job.
+
+    Returns:
+        The running job if this worker may run it. None if another worker has the job, or if it has finished, is not due
+        yet, or does not exist.
+    """
+    with transaction.atomic():
+        claimed = Job.objects.filter(pk=job_id, status=Job.Status.WAITING, run_after__lte=Now()).update(
+            status=Job.Status.RUNNING,
+            attempts=F("attempts") + 1,
+            started_at=Now(),
+            lease_expires_at=now_plus(settings.JOBS_LEASE_SECONDS),
+            done=0,
+            total=0,
+            note="",
+        )
+        # Read the row in the same transaction, so that `attempts` is the number of this claim and not of a later one.
+        return Job.objects.get(pk=job_id) if claimed else None
+
+
+def _held_by(job: Job) -> QuerySet[Job]:
+    """Return the job's row if the attempt that `job` was claimed for still holds it, otherwise no row."""
+    return Job.objects.filter(pk=job.pk, status=Job.Status.RUNNING, attempts=job.attempts)
+
+
+def _lease_lost(job: Job) -> LeaseLost:
+    return LeaseLost(f"job {job}: attempt {job.attempts} has lost its lease")
+
+
+def renew_lease(job: Job, progress: Progress) -> bool:
+    """Extend the lease by JOBS_LEASE_SECONDS from now, and write how far the job is.
+
+    Returns:
+        Whether somebody has asked the job to stop.
+
+    Raises:
+        LeaseLost: Another worker has claimed the job, or it was deleted.
+    """
+    lease = now_plus(settings.JOBS_LEASE_SECONDS)
+    if not _held_by(job).update(lease_expires_at=lease, **progress._asdict()):
+        raise _lease_lost(job)
+    return Job.objects.values_list("cancel_requested", flat=True).get(pk=job.pk)
+
+
+def mark_succeeded(job: Job, result: Any, output: str, progress: Progress) -> None:
+    """End the job as succeeded.
+
+    Args:
+        job: The job as `claim` returned it.
+        result: What the job's function returned. It must be JSON.
+        output: The name of the job's file in the default storage. Empty if the job has not written one.
+        progress: How far the job said it was, at the end.
+
+    Raises:
+        LeaseLost: Another worker has claimed the job, or it was deleted. Inside a transaction, this takes back what the
+            attempt has written to the database.
+    """
+    if not _held_by(job).update(
+        status=Job.Status.SUCCEEDED,
+        result=result,
+        output=output,
+        error="",
+        lease_expires_at=None,
+        finished_at=Now(),
+        **progress._asdict(),
+    ):
+        raise _lease_lost(job)
+
+
+def mark_failed(job: Job, error: str) -> None:
+    """End the job as failed."""
+    _held_by(job).update(status=Job.Status.FAILED, error=error, lease_expires_at=None, finished_at=Now())
+
+
+def mark_cancelled(job: Job) -> None:
+    """End a running job as cancelled, after its function has stopped."""
+    _held_by(job).update(status=Job.Status.CANCELLED, lease_expires_at=None, finished_at=Now())
+
+
+def _requeue(rows: QuerySet[Job], error: str, delay: float) -> int:
+    """Let running jobs wait for another attempt, or end them as cancelled if they have been asked to stop.
+
+    This is one UPDATE, so that a cancellation that arrives in between is not lost.
+
+    Args:
+        rows: The jobs, which must be running.
+        error: Why the attempt has ended.
+        delay: Seconds until the next attempt may start.
+
+    Returns:
+        How many jobs there were.
+    """
+    cancel_requested = Q(cancel_requested=True)
+    return rows.update(
+        status=Case(When(cancel_requested, then=Value(Job.Status.CANCELLED)), default=Value(Job.Status.WAITING)),
+        finished_at=Case(When(cancel_requested, then=Now())),
+        error=error,
+        # Not now_plus(0): SQLite compares times as text, and writes the result of an addition in another format.
+        run_after=now_plus(delay) if delay else Now(),
+        published_at=None,
+        lease_expires_at=None,
+    )
+
+
+def schedule_retry(job: Job, error: str) -> None:
+    """Let the job wait for its next attempt, or end it as failed if this was the last one.
+
+    The delay grows from seconds after the first attempt to minutes after the fifth. It is partly random, so that jobs
+    that failed together do not all run again at the same moment.
+    """
+    if job.attempts >= job.max_attempts:
+        mark_failed(job, error)
+        return
+    delay = 1 + get_exponential_backoff_interval(2, job.attempts, MAX_RETRY_DELAY, full_jitter=True)
+    _requeue(_held_by(job), error, delay)
+
+
+def release(job: Job) -> None:
+    """Let another worker run the job at once, because this worker is being stopped."""
+    _requeue(_held_by(job), "its worker was stopped", 0)
+    notify_dispatcher()
+
+
+def cancel(job: Job) -> Job:
+    """Cancel a waiting job for certain, or ask a running job to stop. A finished job stays as it is.
+
+    Returns:
+        The job as it is now in the database.
+    """
+    waiting = Q(status=Job.Status.WAITING)
+    Job.objects.filter(waiting | Q(status=Job.Status.RUNNING), pk=job.pk).update(
+        status=Case(When(waiting, then=Value(Job.Status.CANCELLED)), default=F("status")),
+        finished_at=Case(When(waiting, then=Now())),
+        cancel_requested=True,
+    )
+    return Job.objects.get(pk=job.pk)
+
+
+def retry(job: Job) -> bool:
+    """Let a failed or cancelled job run again, with as many further attempts as a new job has.
+
+    Returns:
+        Whether the job had failed or been cancelled.
+
+    Raises:
+        UnknownKind: No function decorated with @job has the name of the job's kind.
+    """
+    spec = registry.get(job.kind)
+    retried = Job.objects.filter(pk=job.pk, status__in=[Job.Status.FAILED, Job.Status.CANCELLED]).update(
+        status=Job.Status.WAITING,
+        max_attempts=F("attempts") + spec.max_attempts,
+        cancel_requested=False,
+        run_after=Now(),
+        published_at=None,
+        finished_at=None,
+    )
+    notify_dispatcher()
+    return bool(retried)
+
+
+def recover_expired_leases() -> int:
+    """Take jobs back from workers that are dead or hang, so that other workers can run them.
+
+    A job whose last attempt this was ends as failed.
+
+    Returns:
+        How many leases had expired.
+    """
+    expired = Job.objects.filter(status=Job.Status.RUNNING, lease_expires_at__lt=Now())
+    reason = f"its worker died, or hung for more than {settings.JOBS_LEASE_SECONDS} seconds"
+    failed = expired.filter(attempts__gte=F("max_attempts"), cancel_requested=False).update(
+        status=Job.Status.FAILED, error=f"{reason}, at the last attempt", lease_expires_at=None, finished_at=Now()
+    )
+    requeued = _requeue(expired, reason, 0)
+    if failed or requeued:
+        logger.warning("%d jobs had lost their worker: %d wait again, %d failed", failed + requeued, requeued, failed)
+    return failed + requeued

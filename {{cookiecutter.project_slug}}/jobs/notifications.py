@@ -1,0 +1,47 @@
+"""Both ends of the notification that wakes the dispatcher when there is something to publish.
+
+PostgreSQL delivers it with NOTIFY and LISTEN. SQLite has nothing like it, so there the dispatcher polls more often.
+"""
+
+import time
+
+from django.db import connection
+
+CHANNEL = "jobs"
+POLL_INTERVAL = 1.0  # seconds between two polls of a database that notifies the dispatcher in between
+POLL_INTERVAL_WITHOUT_NOTIFY = 0.2  # seconds between two polls of a database that cannot
+
+
+def notify_dispatcher() -> None:
+    """Wake the dispatcher as soon as the caller's transaction is committed.
+
+    PostgreSQL commits the transactions that notify one after the other, which limits how many jobs can be submitted
+    per second. https://www.postgresql.org/docs/current/sql-notify.html
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+
+
+class NotificationListener:
+    """Waits for `notify_dispatcher`, on a database connection of its own."""
+
+    def __init__(self) -> None:
+        self._connection = connection.copy()
+
+    def wait(self) -> None:
+        """Return as soon as a notification arrives, or after POLL_INTERVAL. Raises DatabaseError."""
+        if connection.vendor != "postgresql":
+            time.sleep(POLL_INTERVAL_WITHOUT_NOTIFY)
+        elif self._connection.connection is None:
+            with self._connection.cursor() as cursor:
+                cursor.execute(f"LISTEN {CHANNEL}")
+            # Return without waiting, because nobody heard the notifications that were sent before this moment.
+        else:
+            with self._connection.wrap_database_errors:
+                for _ in self._connection.connection.notifies(timeout=POLL_INTERVAL, stop_after=1):
+                    pass
+
+    def close(self) -> None:
+        """Close the connection. The next call of `wait` opens it again."""
+        self._connection.close()

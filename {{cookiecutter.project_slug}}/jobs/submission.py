@@ -1,0 +1,82 @@
+"""Submitting a job: the row is written in the caller's transaction, and the broker is not involved."""
+
+from pathlib import PurePath
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.files import File
+from django.core.files.storage import default_storage
+
+from jobs import registry
+from jobs.exceptions import IdempotencyConflict
+from jobs.models import Job
+from jobs.notifications import notify_dispatcher
+from ops.request_id import REQUEST_ID
+
+
+def submit(kind: str, /, *, owner: AbstractBaseUser | None = None, idempotency_key: str = "", **arguments: Any) -> Job:
+    """Write a job to the database in the caller's transaction, and return its row.
+
+    This never talks to the broker. The dispatcher (`manage.py dispatch_jobs`) publishes the job as soon as the
+    transaction is committed, and a transaction that is rolled back leaves no job.
+
+    Args:
+        kind: The name of a function decorated with @job.
+        owner: The user who may see the job. None if nobody may.
+        idempotency_key: Submitting the same key for the same owner again returns the existing job instead of creating
+            a second one, even if the first one has finished. Files are not compared.
+        **arguments: The keyword arguments for the function: JSON values and files. The function receives a file as its
+            name in the default storage.
+
+    Returns:
+        The new job, or the job that already has this idempotency key.
+
+    Raises:
+        UnknownKind: No function decorated with @job has this name.
+        TypeError: The arguments do not fit the function.
+        IdempotencyConflict: The idempotency key belongs to a job of another kind or with other arguments.
+    """
+    spec = registry.get(kind)
+    spec.validate(arguments)
+    job = Job(
+        kind=kind,
+        owner=owner,
+        idempotency_key=idempotency_key,
+        queue=spec.queue,
+        max_attempts=spec.max_attempts,
+        request_id=REQUEST_ID.get(),
+    )
+    if idempotency_key:
+        job = _get_or_create(job, arguments)
+    else:
+        job.arguments = _store_files(job, arguments)
+        job.save(force_insert=True)
+    notify_dispatcher()
+    return job
+
+
+def _get_or_create(job: Job, arguments: dict[str, Any]) -> Job:
+    """Return the job that has the idempotency key of the new `job`. Save `job` if there is none."""
+    key = {"owner": job.owner, "idempotency_key": job.idempotency_key}
+    existing = Job.objects.filter(**key).first()
+    if not existing:
+        job.arguments = _store_files(job, arguments)
+        columns = ["id", "kind", "arguments", "queue", "max_attempts", "request_id"]
+        existing, _ = Job.objects.get_or_create(**key, defaults={name: getattr(job, name) for name in columns})
+    values = _without_files(arguments)
+    if existing.kind != job.kind or values != {name: existing.arguments.get(name) for name in values}:
+        raise IdempotencyConflict(f"idempotency key {job.idempotency_key!r} belongs to another job, {existing}")
+    return existing
+
+
+def _without_files(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if not isinstance(value, File)}
+
+
+def _store_files(job: Job, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Save each file to the default storage. Return the arguments with the name of each saved file in its place."""
+    stored = _without_files(arguments)
+    for name in arguments.keys() - stored.keys():
+        suffix = PurePath(arguments[name].name or "").suffix.lower()
+        stored[name] = default_storage.save(f"jobs/{job.pk}/{name}{suffix}", arguments[name])
+    return stored

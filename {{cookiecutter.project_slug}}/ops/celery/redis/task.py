@@ -1,0 +1,44 @@
+"""The base class of every task when the broker is Redis."""
+
+from datetime import datetime
+from typing import Any
+
+from celery.utils.time import maybe_iso8601, maybe_make_aware
+from django.conf import settings
+
+from ops.celery import task
+from ops.celery.redis import dead_letters
+
+
+class Task(task.Task):
+    """Task that counts how often its message is delivered again, and that cannot wait too long for its start."""
+
+    Request = "ops.celery.redis.dead_letters:Request"
+
+    def run_in_worker(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task, unless its message has been delivered too often: then raise Reject."""
+        dead_letters.count_redelivery(self.request)
+        return super().run_in_worker(*args, **kwargs)
+
+    def apply_async(
+        self,
+        args: Any = None,
+        kwargs: Any = None,
+        *,
+        countdown: float | None = None,
+        eta: datetime | str | None = None,
+        **options: Any,
+    ) -> Any:
+        """Send the task as Celery does.
+
+        Raises ValueError if the countdown, or the time until `eta`, is longer than MAX_COUNTDOWN seconds. Redis would
+        deliver the message again and again while it waits in a worker.
+        """
+        delay = countdown or 0
+        if eta is not None:
+            delay = (maybe_make_aware(maybe_iso8601(eta)) - self.app.now()).total_seconds()
+        if delay > settings.MAX_COUNTDOWN:
+            raise ValueError(
+                f"{self.name} in {delay:.0f} s: at most {settings.MAX_COUNTDOWN} s are possible, see MAX_COUNTDOWN"
+            )
+        return super().apply_async(args, kwargs, countdown=countdown, eta=eta, **options)

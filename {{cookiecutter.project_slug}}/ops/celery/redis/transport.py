@@ -1,0 +1,150 @@
+"""Celery's connection to Redis with one change: a message is never held by a connection alone.
+
+Celery's own transport takes a message out of its list (BRPOP) and then records in the hash `unacked` that this worker
+has it. If the worker or the server is killed in between, or if a full server refuses the second step, the message is
+lost. Here a script does both in one step. A script cannot wait, so a worker that found no message waits for a wakeup,
+which a publisher adds to a second list together with its message. A lost wakeup costs at most a second, because then
+the worker looks again.
+
+A waiting worker sends one more command per second, and a publisher sends three more commands with each message, in the
+same round trip. A busy worker saves one round trip per message. The methods overridden here are not documented. After
+an update of kombu, tests/ops/celery/redis/test_transport.py tells whether they still fit. Requires Redis 7.
+"""
+
+from contextlib import suppress
+from queue import Empty
+from time import monotonic, time
+from typing import Any
+
+from kombu.transport import redis as kombu
+from kombu.utils.json import dumps
+
+# The flag lets a full server move messages, which needs no memory; otherwise nothing would ever make room again.
+# A message that is not JSON is delivered without a record. https://redis.io/docs/latest/develop/programmability/
+TAKE_SCRIPT = """#!lua flags=allow-oom
+local unacked, index = KEYS[1], KEYS[2]
+for i = 3, #KEYS do
+  local message = redis.call("RPOP", KEYS[i])
+  if message then
+    local readable, content = pcall(cjson.decode, message)
+    if readable and ARGV[i] == "ack" then
+      local tag, from = content.properties.delivery_tag, content.properties.delivery_info
+      local exchange, routing_key = cjson.encode(from.exchange), cjson.encode(from.routing_key)
+      redis.call("HSET", unacked, tag, "[" .. message .. "," .. exchange .. "," .. routing_key .. "]")
+      redis.call("ZADD", index, ARGV[1], tag)
+    end
+    return {KEYS[i], message}
+  end
+end
+"""
+# A worker that has finished a task looks for messages before it waits, so more wakeups than idle workers are useless.
+MAX_WAKEUPS = 16
+WAKEUPS_EXPIRE = 60  # seconds
+
+
+def wakeup_key(queue: str) -> str:
+    """Return the key of the list to which publishers add a wakeup for each message in `queue`."""
+    return f"{queue}:waiting"
+
+
+class QoS(kombu.QoS):
+    """The messages that a worker has taken but not yet acknowledged."""
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Record a message as taken, unless the script has done so already."""
+        if self.channel.noted_by_script:
+            super(kombu.QoS, self).append(message, delivery_tag)
+        else:
+            super().append(message, delivery_tag)
+
+
+class Channel(kombu.Channel):
+    """One side of the connection: a worker's or a publisher's."""
+
+    QoS = QoS
+    supports_batch_publish = False  # _put() sends each message by itself
+    noted_by_script = False  # whether the script has recorded the message that is being delivered
+    _awaits_wakeup = False  # whether the last look found no message, so that the next request is for a wakeup
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._without_ack: set[str] = set()
+        super().__init__(*args, **kwargs)
+
+    def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:
+        (self._without_ack.add if no_ack else self._without_ack.discard)(queue)
+        return super().basic_consume(queue, no_ack, *args, **kwargs)
+
+    def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
+        """Publish a message and wake up a worker, in one transaction."""
+        expires = self._expires.get(queue)
+        wakeups = wakeup_key(queue)
+        with self.conn_or_acquire() as client, client.pipeline() as pipeline:
+            key = self._q_for_pri(queue, self._get_message_priority(message, reverse=False))
+            pipeline.lpush(key, dumps(message))
+            if expires:
+                for priority in self.priority_steps:
+                    pipeline.pexpire(self._q_for_pri(queue, priority), expires)
+            pipeline.lpush(wakeups, "").ltrim(wakeups, 0, MAX_WAKEUPS - 1).expire(wakeups, WAKEUPS_EXPIRE)
+            pipeline.execute()
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        """Ask for a message or, if the last look found none, for a wakeup. _brpop_read() gets the answer."""
+        queues = self._queue_cycle.consume(len(self.active_queues))
+        if not queues:
+            return
+        if self._awaits_wakeup:
+            command = ["BRPOP", *map(wakeup_key, queues), timeout or self.brpop_timeout]
+        else:
+            lists = {
+                self._q_for_pri(queue, priority): "no ack" if queue in self._without_ack else "ack"
+                for priority in self.priority_steps
+                for queue in queues
+            }
+            keys = [self.unacked_key, self.unacked_index_key, *lists]
+            # The empty argument gives a list and its flag the same number in the script.
+            command = ["EVAL", TAKE_SCRIPT, len(keys), *keys, time(), "", *lists.values()]
+        self._in_poll = self.client.connection
+        self._brpop_sent_at = monotonic()
+        self.client.connection.send_command(*command)
+
+    def _brpop_read(self, **options: Any) -> bool:
+        """Deliver the message that arrived. Raises Empty if there was none: Celery's event loop then asks again."""
+        if self._awaits_wakeup:
+            self._awaits_wakeup = False
+            self._read_wakeup()
+            raise Empty
+        self.noted_by_script = True
+        try:
+            return super()._brpop_read(**options)
+        except Empty:
+            self._awaits_wakeup = True
+            raise
+        finally:
+            self.noted_by_script = False
+
+    def close(self) -> None:
+        """Close the channel, even if the connection broke while it waited for an answer.
+
+        Celery's own method raises in this case, which ends the worker.
+        """
+        if self._in_poll:
+            with suppress(Empty, *self.connection_errors):
+                self._brpop_read()
+        super().close()
+
+    def _read_wakeup(self) -> None:
+        try:
+            self.client.parse_response(self.client.connection, "BRPOP")
+        except self.connection_errors:
+            self.client.connection.disconnect()
+            raise
+        finally:
+            self._in_poll = None
+            self._flush_brpop_reauth()
+
+
+class Transport(kombu.Transport):
+    """The transport for URLs that begin with redis:// or rediss://: see install() in this package."""
+
+    Channel = Channel
+    supports_batch_publish = False

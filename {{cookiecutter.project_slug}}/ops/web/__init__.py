@@ -1,0 +1,1 @@
+"""What web needs: middleware, health checks and protected downloads."""

@@ -1,0 +1,216 @@
+"""A job runs once, and its row says how it ended: jobs/executor.py."""
+
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from celery.exceptions import SoftTimeLimitExceeded
+from django.contrib.auth.models import Group
+from django.core.files.storage import default_storage
+from django.db import OperationalError, transaction
+from django.utils import timezone
+
+from jobs import dispatcher, lifecycle, output, registry, submit
+from jobs.executor import execute
+from jobs.models import Job
+from tests.jobs.helpers import expire_lease
+from tests.jobs.threads import results_of
+
+# --- Once ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_workers_with_the_same_message_one_runs_the_job(define, published):
+    started = []
+
+    @define()
+    def note():
+        started.append(threading.get_ident())
+        time.sleep(0.2)
+
+    job = submit("note")
+
+    results_of(*[lambda: execute(str(job.pk))] * 8)
+
+    assert len(started) == 1
+    assert Job.objects.get(pk=job.pk).attempts == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_message_that_comes_again_after_the_end_does_nothing(define, published):
+    started = []
+
+    @define()
+    def note():
+        started.append(1)
+
+    job = submit("note")
+    execute(str(job.pk))
+    execute(str(job.pk))
+
+    assert started == [1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_message_of_a_job_that_was_deleted_does_nothing(published):
+    job = submit("multiply", x=4, y=5)
+    Job.objects.all().delete()
+
+    execute(str(job.pk))
+
+    assert not Job.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_job_writes_and_its_success_are_one_transaction(define, published):
+    @define()
+    def write():
+        Group.objects.create(name="written")
+
+    job = submit("write")
+    execute(str(job.pk))
+
+    assert Job.objects.get(pk=job.pk).status == "succeeded"
+    assert Group.objects.filter(name="written").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_worker_that_comes_back_too_late_writes_nothing(define, published, caplog, atomic):
+    @define(atomic=atomic)
+    def slow():
+        Group.objects.create(name=f"attempt {Job.objects.get().attempts}")
+        if Job.objects.get().attempts == 1:
+            # This worker hung, and meanwhile another one has claimed the job. A thread gives it its own transaction.
+            def claim_elsewhere():
+                expire_lease(job)
+                lifecycle.recover_expired_leases()
+                lifecycle.claim(job.pk)
+
+            if transaction.get_connection().vendor == "sqlite" and atomic:
+                claim_elsewhere()
+            else:
+                results_of(claim_elsewhere)
+        return "late"
+
+    job = submit("slow")
+    execute(str(job.pk))
+
+    job.refresh_from_db()
+    assert "attempt 1 has lost its lease" in caplog.text
+    assert job.result is None
+    if atomic:
+        assert not Group.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_is_stopped_releases_its_job(define, published):
+    @define()
+    def interrupted():
+        raise SystemExit
+
+    job = submit("interrupted")
+    with pytest.raises(SystemExit):
+        execute(str(job.pk))
+
+    job.refresh_from_db()
+    assert (job.status, job.error) == ("waiting", "its worker was stopped")
+
+
+# --- Errors -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_error_that_may_pass_is_retried_later_and_later(define, published):
+    @define(retry_on=(ConnectionError,), max_attempts=4)
+    def call():
+        raise ConnectionError("no route to host")
+
+    job = submit("call")
+    delays = []
+    for attempt in range(1, 4):
+        execute(str(job.pk))
+        job.refresh_from_db()
+        assert (job.status, job.attempts, job.error) == ("waiting", attempt, "ConnectionError: no route to host")
+        delays.append((job.run_after - job.started_at).total_seconds())
+        execute(str(job.pk))  # does nothing, because the job is not due yet
+        Job.objects.filter(pk=job.pk).update(run_after=timezone.now() - timedelta(seconds=1))
+    execute(str(job.pk))
+
+    job.refresh_from_db()
+    assert (job.status, job.attempts) == ("failed", 4)
+    assert all(1 <= delay <= 2 + 2 * 2**attempt for attempt, delay in enumerate(delays, 1))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_lost_database_is_retried_without_being_declared(define, published):
+    @define()
+    def query():
+        raise OperationalError("server closed the connection unexpectedly")
+
+    job = submit("query")
+    execute(str(job.pk))
+
+    assert Job.objects.get(pk=job.pk).status == "waiting"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_any_other_error_ends_the_job_and_takes_back_what_it_wrote(define, published):
+    @define(retry_on=(ConnectionError,))
+    def write():
+        Group.objects.create(name="written")
+        with output("half.txt") as file:
+            file.write(b"half")
+        raise ValueError("no such customer\0")
+
+    job = submit("write")
+    execute(str(job.pk))
+
+    job.refresh_from_db()
+    assert (job.status, job.error, job.output.name) == ("failed", "ValueError: no such customer", "")
+    assert not Group.objects.exists()
+    assert default_storage.listdir(f"jobs/{job.pk}/1") == ([], [])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_result_that_is_not_json_ends_the_job(define, published):
+    @define()
+    def compute():
+        return {1, 2}
+
+    job = submit("compute")
+    execute(str(job.pk))
+
+    job.refresh_from_db()
+    assert (job.status, job.error) == ("failed", "TypeError: Object of type set is not JSON serializable")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_takes_too_long_says_so(define, published):
+    @define(time_limit=10)
+    def long():
+        raise SoftTimeLimitExceeded
+
+    job = submit("long")
+    execute(str(job.pk))
+
+    assert Job.objects.get(pk=job.pk).error == "it took longer than 9 seconds"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_kind_that_this_worker_does_not_know_waits_for_one_that_does(define, published):
+    define()(added_yesterday)
+    job = submit("added_yesterday")
+    del registry._kinds["added_yesterday"]
+
+    dispatcher.publish_due_jobs()
+    execute(str(job.pk))
+
+    job.refresh_from_db()
+    assert (job.status, job.attempts) == ("waiting", 1)
+    assert "no job is called 'added_yesterday'" in job.error
+
+
+def added_yesterday():
+    pass

@@ -1,0 +1,70 @@
+"""What a task has in addition when the broker is Redis: ops/celery/redis/task.py."""
+
+from datetime import timedelta
+
+import pytest
+from celery import shared_task
+from celery.exceptions import Reject
+from django.conf import settings
+from django.utils import timezone
+
+from config.celery import app
+from ops.celery.redis import dead_letters
+
+runs = []
+
+
+@shared_task
+def run() -> None:
+    """Note that it ran."""
+    runs.append(1)
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        {"countdown": settings.MAX_COUNTDOWN + 1},
+        {"eta": timezone.now() + timedelta(hours=1)},
+        {"eta": (timezone.now() + timedelta(hours=1)).isoformat()},
+    ],
+)
+def test_a_task_that_redis_would_deliver_twice_while_it_waits_is_refused(when):
+    with pytest.raises(ValueError, match=f"at most {settings.MAX_COUNTDOWN} s are possible"):
+        run.apply_async(**when)
+
+
+@pytest.mark.parametrize("seconds", [0, settings.MAX_COUNTDOWN])
+def test_a_shorter_wait_is_fine(monkeypatch, seconds):
+    monkeypatch.setattr(app, "send_task", lambda *args, **options: options)
+
+    assert run.apply_async(countdown=seconds)["countdown"] == seconds
+    assert run.apply_async(eta=timezone.now() + timedelta(seconds=seconds))
+
+
+@pytest.fixture
+def delivered_too_often(monkeypatch):
+    """Refuse every delivery, and forget what ran before."""
+
+    def refuse(request):
+        raise Reject("its worker died", requeue=False)
+
+    monkeypatch.setattr(dead_letters, "count_redelivery", refuse)
+    runs.clear()
+
+
+def test_a_message_that_was_delivered_too_often_is_not_run_again(delivered_too_often):
+    run.push_request(called_directly=False)
+    try:
+        with pytest.raises(Reject):
+            run()
+    finally:
+        run.pop_request()
+
+    assert not runs
+
+
+def test_a_task_that_no_worker_calls_has_no_message_to_count(delivered_too_often):
+    run()
+    run.apply(throw=True)
+
+    assert len(runs) == 2

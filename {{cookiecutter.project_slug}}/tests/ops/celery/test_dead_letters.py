@@ -1,0 +1,103 @@
+"""Messages that no worker can process are kept, and a person can requeue them: ops/celery/dead_letters.py."""
+
+from types import SimpleNamespace
+
+import pytest
+from billiard.einfo import ExceptionInfo
+from billiard.exceptions import WorkerLostError
+from celery import shared_task
+from celery.exceptions import Reject
+from django.core.management import CommandError
+from kombu.exceptions import OperationalError
+
+from config.celery import app
+from ops.celery import dead_letters
+from tests.support.waiting import wait_for
+
+# A broker that makes dead letters itself is only there in the stack. The one in memory makes none.
+needs_broker = pytest.mark.skipif(
+    app.conf.broker_url.startswith("memory") and "redis" not in app.task_cls,
+    reason="needs the broker itself, which makes dead letters: make test-docker",
+)
+done = []
+refusing = set()
+
+
+@shared_task
+def picky(name: str) -> None:
+    """Rejects its message as long as the test says so."""
+    if name in refusing:
+        raise Reject("not now", requeue=False)
+    done.append(name)
+
+
+@needs_broker
+def test_a_task_that_the_worker_does_not_know_is_kept(worker, command, dead_letter):
+    sent = app.send_task("nobody.knows", [1, 2], queue="test")
+
+    assert dead_letter(sent.id) == sent.id + " nobody.knows [1, 2] {}"
+
+    assert command("--delete", sent.id).startswith(f"deleted: {sent.id}")
+    with pytest.raises(CommandError, match=f"no dead letter has the ID {sent.id}"):
+        command(sent.id)
+
+
+@needs_broker
+def test_a_rejected_task_is_kept_until_a_person_requeues_it(worker, command, dead_letter):
+    refusing.add("a")
+    sent = picky.delay("a")
+    assert dead_letter(sent.id).startswith(f"{sent.id} {picky.name} ('a',)")
+    assert dead_letter(sent.id)  # looking at it leaves it where it is
+
+    refusing.clear()
+    assert command("--requeue", sent.id).startswith(f"requeued: {sent.id}")
+
+    wait_for(lambda: done == ["a"], "the task", seconds=20)
+    with pytest.raises(CommandError):
+        command(sent.id)
+
+
+def test_a_broker_that_is_down_is_reported_in_one_line(command, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr("kombu.Connection.ensure_connection", refuse)
+
+    with pytest.raises(CommandError, match="the broker does not answer"):
+        command()
+
+
+def test_a_requeued_message_starts_as_if_its_task_had_never_run(monkeypatch):
+    published = []
+    monkeypatch.setattr(dead_letters, "publish_copy", lambda *arguments: published.append(arguments))
+    headers = {"id": "1", "retries": 5, "reconnects": 9, "x-death": [], dead_letters.ORIGINAL_QUEUE_HEADER: "urgent"}
+    message = SimpleNamespace(headers=headers, ack=lambda: published.append("acknowledged"))
+
+    dead_letters.requeue(message)
+
+    assert published == [(message, {"id": "1", "retries": 0}, "urgent"), "acknowledged"]
+
+
+class FakeRequest(dead_letters.Request):
+    """The request of a task that has lost its process `retries` times before."""
+
+    def __init__(self, retries):
+        self._request_dict = {"retries": retries}
+        self._task = SimpleNamespace(max_retries=5)
+        self.rejected = []
+
+    def reject(self, requeue=False):
+        self.rejected.append(requeue)
+
+
+@pytest.mark.parametrize(("retries", "rejected"), [(4, []), (5, [False])])
+def test_a_task_that_loses_its_process_once_more_than_it_may_is_rejected(monkeypatch, retries, rejected):
+    monkeypatch.setattr(dead_letters.request.Request, "on_failure", lambda *args, **kwargs: None)
+    request = FakeRequest(retries)
+
+    try:
+        raise WorkerLostError("signal 9")
+    except WorkerLostError:
+        request.on_failure(ExceptionInfo())
+
+    assert request.rejected == rejected

@@ -1,0 +1,39 @@
+"""A view and a task that fail, and others that do not, for tests/config/test_logging.py."""
+
+import logging
+
+from celery import shared_task
+from celery.utils.log import get_task_logger
+from django.http import FileResponse
+from django.urls import path
+
+logger = get_task_logger(__name__)
+
+
+@shared_task
+def talk() -> None:
+    """Say something in three ways."""
+    logger.info("said by a logger", extra={"order": 5})
+    print("said by print")
+    logging.getLogger("multiprocessing").critical("said by the pool")
+
+
+@shared_task
+def fail(password: str) -> None:
+    """Send a task, and fail."""
+    talk.delay()
+    raise ValueError("the task failed")
+
+
+def view(request):
+    """Send a task, and fail."""
+    fail.delay(password="let me in")  # noqa: S106  it protects nothing
+    raise ValueError("the view failed")
+
+
+def file(request):
+    """Send this file."""
+    return FileResponse(open(__file__, "rb"))
+
+
+urlpatterns = [path("fail/", view), path("file/", file)]

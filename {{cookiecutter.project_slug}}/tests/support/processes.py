@@ -1,0 +1,79 @@
+"""Commands of the project, started on this machine as the image starts them: with production's settings."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from tests.support.waiting import wait_for
+
+HOST = "example.com"
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return the variables that production requires. Whatever a process writes goes to `folder`."""
+    return {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "TMPDIR": str(folder),
+        "DJANGO_SETTINGS_MODULE": "config.settings.prod",
+        "SECRET_KEY": "abcde12345" * 5,
+        "ALLOWED_HOSTS": HOST,
+        "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
+        "TASK_BROKER_URL": "memory://",
+        "TASK_RESULTS_URL": "cache+memory://",
+        "CACHE_URL": "locmemcache://",
+        "EMAIL_URL": "dummymail://",
+    }
+
+
+@contextmanager
+def started(*command: str, log: Path, **variables: str) -> Iterator[subprocess.Popen]:
+    """Start a command whose output goes to `log`. At the end, kill it if it is still running."""
+    with log.open("w") as file:
+        process = subprocess.Popen(  # noqa: S603  the test wrote the command
+            command,
+            cwd=settings.BASE_DIR,
+            env=environment(log.parent) | variables,
+            stdout=file,
+            stderr=file,
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def gunicorn(log: Path, **variables: str) -> Iterator[str]:
+    """Start gunicorn with the image's options on a free port of this machine. Yields its URL.
+
+    At the end gunicorn gets SIGTERM, and must have stopped within 30 seconds.
+    """
+    here = ["--bind", "127.0.0.1:0", "--worker-tmp-dir", str(log.parent)]
+    command = ["gunicorn", "--config", "python:config.gunicorn", *here, "config.wsgi"]
+    with started(*command, log=log, **variables) as process:
+
+        def url():
+            return re.search(r"Listening at: (http://[\d.:]+)", log.read_text())
+
+        yield wait_for(url, "gunicorn's URL", seconds=30)[1]
+        process.terminate()
+        assert process.wait(timeout=30) == 0, log.read_text()
+
+
+def get(web: str, path: str, **headers: str) -> HTTPResponse:
+    """Return the response of the web server at this URL, read to its end."""
+    connection = HTTPConnection(urlsplit(web).netloc, timeout=30)
+    connection.request("GET", path, headers={"Host": HOST, **headers})
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return response
