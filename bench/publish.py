@@ -1,7 +1,7 @@
 """What a request pays for getting its job to a worker, while the broker answers, is stopped, or hangs: `make bench`
 
-Two ways to submit, in the same process of the same stack: the ledger's (a row and a NOTIFY; the sweep publishes), and
-a row with a plain task published after the commit (`delay_on_commit`). Needs Docker; takes some minutes.
+Two ways to submit, in the same process of the same stack: a job (a row and a NOTIFY; the dispatcher publishes), and a
+row with a plain task that is published after the commit (`delay_on_commit`). Needs Docker; takes some minutes.
 """
 
 import os
@@ -18,18 +18,18 @@ from tests.running.stack import Stack, engine_answers
 MEASURE = """
 import time
 from django.db import transaction
+from example.models import TaskRun
+from example.tasks import slow
 from jobs import submit
-from jobs.models import Trace
-from jobs.tasks import slow
 
-def ledger(number):
+def job(number):
     submit("add", x=number, y=1)
 
 def publish_after_commit(number):
-    Trace.objects.create(task_id=f"bench {{time.monotonic_ns()}}", task="bench", worker="none")
+    TaskRun.objects.create(task_id=f"bench {{time.monotonic_ns()}}", task_name="bench", worker="none")
     slow.delay_on_commit(0)  # stores no result: the broker alone decides
 
-for way in [ledger, publish_after_commit]:
+for way in [job, publish_after_commit]:
     took, errors = [], []
     for number in range({count}):
         began = time.monotonic()
@@ -80,7 +80,7 @@ def measure(stack: Stack, broker: str) -> None:
     # First, while nothing else waits.
     print(f"\n{broker}: from submit() to the start of the function: {stack.shell(HOP)} ms (p50, p95)")
     print("\nmilliseconds in the request: p50, p95, errors for the caller\n")
-    print("| the broker | ledger | row, then publish after commit |")
+    print("| the broker | job | row, then publish after commit |")
     print("|---|---|---|")
     print(f"| answers | {compared(stack, 200)} |", flush=True)
     stack.compose("stop", broker)

@@ -31,7 +31,7 @@ INLINE = """
 from rest_framework.decorators import api_view
 from rest_framework.response import Response
 
-from jobs.kinds import build_report
+from example.jobs import build_report
 
 
 @api_view(["POST"])

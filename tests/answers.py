@@ -1,10 +1,12 @@
 """The answers that cookiecutter.json offers, and which combinations of them a test takes."""
 
 import json
+from functools import cache
 from itertools import combinations, product
 from pathlib import Path
 
 TEMPLATE = Path(__file__).resolve().parents[1]
+PROJECT = TEMPLATE / "{{cookiecutter.project_slug}}"
 CONTEXT = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
 PROMPTS = [name for name in CONTEXT if not name.startswith("_")]
 
@@ -20,7 +22,7 @@ def _choices(value: object) -> list:
 OPTIONS = {name: _choices(CONTEXT[name]) for name in PROMPTS if _choices(CONTEXT[name])}
 
 # The prompts whose choices bring packages.
-PACKAGE_PROMPTS = ("broker", "result_backend", "beat", "rest_api")
+PACKAGE_PROMPTS = ("broker", "result_backend", "beat", "jobs")
 
 
 def every(*names: str) -> list[Answers]:
@@ -29,18 +31,29 @@ def every(*names: str) -> list[Answers]:
     return [dict(zip(names, values, strict=True)) for values in product(*(OPTIONS[name] for name in names))]
 
 
-def _pairs(answers: Answers) -> set:
-    return set(combinations(answers.items(), 2))
-
-
 def every_pair() -> list[Answers]:
-    """Return few combinations in which any two choices of different prompts meet at least once (greedy cover)."""
+    """Return few combinations in which any two choices of different prompts meet at least once."""
+    return _covering(2)
+
+
+def every_triple() -> list[Answers]:
+    """Return few combinations in which any three choices of different prompts meet at least once. A file that is wrong
+    only for certain answers nearly always depends on at most three of them, so this finds what all combinations would.
+    """
+    return _covering(3)
+
+
+@cache
+def _covering(strength: int) -> list[Answers]:
+    """Return combinations in which any `strength` choices of different prompts meet (a greedy cover)."""
     rows = every()
-    missing = set().union(*map(_pairs, rows))
+    meetings = _meetings(strength)
+    missing = _union(meetings)
     taken = []
     while missing:
-        taken.append(max(rows, key=lambda row: len(_pairs(row) & missing)))
-        missing -= _pairs(taken[-1])
+        best = max(range(len(rows)), key=lambda number: (meetings[number] & missing).bit_count())
+        taken.append(rows[best])
+        missing &= ~meetings[best]
     return taken
 
 
@@ -48,14 +61,34 @@ def every_with_others(*names: str) -> list[Answers]:
     """Return each combination of the choices of these prompts once, the others answered so that any two choices of all
     prompts meet. Raises AssertionError if there are too few combinations for that.
     """
-    missing = set().union(*map(_pairs, every()))
+    rows, meetings = every(), _meetings(2)
+    missing = _union(meetings)
     taken = []
     for wanted in every(*names):
-        rows = [row for row in every() if wanted.items() <= row.items()]
-        taken.append(max(rows, key=lambda row: len(_pairs(row) & missing)))
-        missing -= _pairs(taken[-1])
-    assert not missing, f"these never meet: {missing}"
+        fitting = [number for number, row in enumerate(rows) if wanted.items() <= row.items()]
+        best = max(fitting, key=lambda number: (meetings[number] & missing).bit_count())
+        taken.append(rows[best])
+        missing &= ~meetings[best]
+    assert not missing, f"{missing.bit_count()} pairs of choices never meet"
     return taken
+
+
+def _meetings(strength: int) -> list[int]:
+    """Return for each of every() which choices meet in it: an integer with a bit for each set of `strength` choices.
+    Counting bits is a hundred times faster than comparing sets.
+    """
+    bits: dict[tuple, int] = {}
+    return [
+        sum(1 << bits.setdefault(meeting, len(bits)) for meeting in combinations(row.items(), strength))
+        for row in every()
+    ]
+
+
+def _union(meetings: list[int]) -> int:
+    union = 0
+    for meeting in meetings:
+        union |= meeting
+    return union
 
 
 def named(answers: Answers) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.answers import PACKAGE_PROMPTS, PROMPTS, TEMPLATE, every
+from tests.answers import PROMPTS, TEMPLATE, every_pair
 from tests.packages import pyproject_of_all
 from tests.running import server
 from tests.running.stack import Stack, engine_answers, give_to_container_user
@@ -61,9 +61,9 @@ def _render(cookies, answers) -> Path:
 def generated_venv(bake) -> Path:
     """Return the `bin` of a virtual environment with the packages of all answers, in the versions of constraints.txt.
 
-    It is kept in the repository's folder and made anew when the packages change.
+    It is kept in the repository's folder and made again when the packages change.
     """
-    projects = [bake(**answers) for answers in every(*PACKAGE_PROMPTS)]
+    projects = [bake(**answers) for answers in every_pair()]  # no package depends on more than two answers
     pyproject, constraints = pyproject_of_all(projects), projects[0] / "constraints.txt"
     venv = TEMPLATE / ".venv-generated"
     with (TEMPLATE / ".venv-generated.lock").open("w") as lock:

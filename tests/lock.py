@@ -1,4 +1,4 @@
-"""Writes both constraints.txt anew: newest versions that fit, with hashes, for every answer. `make lock`"""
+"""Writes both constraints.txt again: the newest versions that fit, with hashes, for every answer. `make lock`"""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cookiecutter.main import cookiecutter
 
-from tests.answers import PACKAGE_PROMPTS, TEMPLATE, every
+from tests.answers import PACKAGE_PROMPTS, PROJECT, TEMPLATE, every
 from tests.packages import pyproject_of_all
 
 COMPILE = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--upgrade", "--generate-hashes"]
@@ -21,7 +21,7 @@ def main() -> None:
             for number, answers in enumerate(every(*PACKAGE_PROMPTS))
         ]
         Path(folder, "pyproject.toml").write_text(pyproject_of_all(projects), encoding="utf-8")
-        target = TEMPLATE / "{{cookiecutter.project_slug}}" / "constraints.txt"
+        target = PROJECT / "constraints.txt"
         subprocess.run([*COMPILE, target], cwd=folder, check=True)
     subprocess.run([*COMPILE, "constraints.txt"], cwd=TEMPLATE, check=True)
 

@@ -19,6 +19,8 @@ PRODUCTION = {
     "DATABASE_URL": "postgres://user:password@localhost:5432/name",
     "TASK_BROKER_URL": "memory://",
     "TASK_RESULTS_URL": "cache+memory://",
+    "CACHE_URL": "locmemcache://",
+    "EMAIL_URL": "dummymail://",
 }
 
 
@@ -48,6 +50,32 @@ def test_the_code_is_formatted_and_lint_free(bake_fresh, run, answers):
 
     run(project, "ruff", "format", "--check")
     run(project, "ruff", "check")
+
+
+@PAIRS
+def test_imports_go_one_way_and_in_no_circle(bake_fresh, run, answers):
+    run(bake_fresh(**answers), "lint-imports")
+
+
+WRONG_IMPORTS = {
+    "ops imports jobs": ("ops/logs.py", "from jobs import models", "ops.logs -> jobs.models"),
+    "jobs imports example": ("jobs/views.py", "from example import forms", "jobs.views -> example.forms"),
+    "jobs imports accounts": ("jobs/admin.py", "import accounts.models", "jobs.admin -> accounts.models"),
+    "accounts imports config": ("accounts/models.py", "import config.urls", "accounts.models -> config.urls"),
+    "two files import each other": ("jobs/exceptions.py", "from jobs import lifecycle", "lifecycle"),
+}
+
+
+@pytest.mark.parametrize(("file", "line", "said"), WRONG_IMPORTS.values(), ids=WRONG_IMPORTS)
+def test_an_import_in_the_wrong_direction_is_found_and_named(bake_fresh, generated_venv, file, line, said):
+    project = bake_fresh()
+    with (project / file).open("a") as code:
+        code.write(f"\n{line}\n")
+
+    done = subprocess.run([generated_venv / "lint-imports"], cwd=project, capture_output=True, text=True, timeout=120)
+
+    assert done.returncode != 0
+    assert said in done.stdout
 
 
 YAMLLINT = """
@@ -139,15 +167,17 @@ def test_each_variable_that_the_settings_read_is_explained_and_reaches_the_conta
     base, development, production = composed(project)
     settings = "\n".join(file.read_text() for file in (project / "config").rglob("*.py"))
     read = set(re.findall(r'(?:env(?:\.\w+)?|os\.environ\.get)\(\s*"([A-Z_]+)"', settings))
-    read |= set(re.findall(r'address\("[A-Z_]+", "([A-Z_]+)"', settings))
-    read |= set(re.findall(r'address\("([A-Z_]+)"', settings))
+    read |= set(re.findall(r'url_with_password\("[A-Z_]+", "([A-Z_]+)"', settings))
+    read |= set(re.findall(r'url_with_password\("([A-Z_]+)"', settings))
     secrets = {name.removesuffix("_FILE") for name in production["x-ours"]["environment"]}
 
     assert {"SECRET_KEY", "DATABASE_URL", "TASK_BROKER_URL", "FORWARDED_ALLOW_IPS", "POSTGRES_PASSWORD"} <= read
+    assert {"EMAIL_URL", "EMAIL_PASSWORD", "DEFAULT_FROM_EMAIL"} <= read
     assert read <= explained(project)
     assert read <= set(base["x-app"]["environment"]) | secrets
     assert secrets | {"DJANGO_SETTINGS_MODULE"} == set(development["x-development"]["environment"])
     assert secrets == {name.upper() for name in production["secrets"]}
+    assert "EMAIL_PASSWORD" in secrets
 
 
 @PAIRS
@@ -213,15 +243,17 @@ def test_stores_stand_on_a_network_without_a_way_in_or_out(bake, answers):
 def test_each_service_that_stays_has_a_health_check_and_starts_after_what_it_needs(bake, answers):
     base, _, _ = composed(bake(**answers))
     services = base["services"]
-    needed = set(services) - {"web", "worker", "sweep", "beat", "db", "migrate"}
+    started_last = {"web", "worker", "dispatcher", "beat"}
+    needed = set(services) - started_last - {"db", "migrate"}
 
     for name in set(services) - {"migrate"}:
         assert services[name]["healthcheck"]["test"], name
-    for name in {"web", "worker", "sweep", "beat"} & set(services):
+    for name in started_last & set(services):
         assert services[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
         assert needed <= set(services[name]["depends_on"])
     assert services["migrate"]["depends_on"] == {"db": {"condition": "service_healthy"}}
     assert ("beat" in services) == answers["beat"]
+    assert ("dispatcher" in services) == (answers["jobs"] != "none")
 
 
 @PAIRS

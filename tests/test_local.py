@@ -1,4 +1,4 @@
-"""Without Docker: `make local` sets itself up with what a plain Python has; real processes work on a task and a job."""
+"""Without Docker: `make local` needs only Python, and real processes work on a task and a job."""
 
 import pytest
 
@@ -23,5 +23,15 @@ def test_a_task_and_a_job_sent_from_web_are_executed_by_a_worker_process(bake_fr
     finally:
         site.down()
     log = site.log.read_text()
-    assert f"jobs.tasks.add[{task_id}] succeeded" in log
+    assert f"example.tasks.add[{task_id}] succeeded" in log
     assert "Traceback" not in log
+
+
+def test_without_jobs_a_task_sent_from_web_is_executed_by_a_worker_process(bake_fresh):
+    site = LocalSite(bake_fresh(jobs="none"))
+    try:
+        site.up()
+        assert site.visitor.result(site.visitor.send_add(4, 5)) == "9"
+    finally:
+        site.down()
+    assert "Traceback" not in site.log.read_text()

@@ -1,5 +1,8 @@
-"""Every combination of answers renders to files that parse, say nothing of what was not chosen, and look cared for."""
+"""Projects consist of files that parse, say nothing of what was not chosen, and look cared for. On a set of answers in
+which any three choices meet.
+"""
 
+import ast
 import re
 import stat
 import tomllib
@@ -8,25 +11,29 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cookiecutter.generate import is_copy_only_path
 
-from tests.answers import every, named
+from tests.answers import CONTEXT, PROJECT, every, every_triple, named
 
-ALL = pytest.mark.parametrize("answers", every(), ids=named)
+TRIPLES = pytest.mark.parametrize("answers", every_triple(), ids=named)
 
-# Words that only a project with this answer may contain. constraints.txt pins the packages of all answers, and .env has
-# random letters. `app.amqp` is what Celery calls its table of queues, whatever the broker.
-WORDS = {
-    ("broker", "redis"): r"visibility_timeout",
-    ("broker", "rabbitmq"): r"rabbit|(?<!app\.)amqp|quorum",
-    ("result_backend", "django-db"): r"django-db|django_celery_results|django-celery-results",
-    ("beat", True): r"\bbeat\b|django_celery_beat|django-celery-beat|scheduler",
-    ("rest_api", True): r"rest_framework|djangorestframework|spectacular|django.filter",
-    ("web_proxy", "nginx"): r"deploy/nginx|compose\.tls",
-    ("license", "BSD-3-Clause"): r"BSD",
-    ("license", "proprietary"): r"proprietary",
-    ("python_version", "3.13"): r"python:3\.13",
-    ("python_version", "3.14"): r"python:3\.14",
-}
+# Words that only a project with one of these choices may contain: (prompt, choices, words). `app.amqp` is what Celery
+# calls its table of queues, whatever the broker is.
+WORDS = [
+    ("broker", {"redis"}, r"visibility_timeout"),
+    ("broker", {"rabbitmq"}, r"rabbit|(?<!app\.)amqp|quorum"),
+    ("result_backend", {"django-db"}, r"django-db|django_celery_results|django-celery-results"),
+    ("beat", {True}, r"\bbeat\b|django_celery_beat|django-celery-beat|scheduler"),
+    ("jobs", {"api", "pages"}, r"\bjobs?\b|dispatcher|htmx|pillow"),
+    ("jobs", {"api"}, r"rest_framework|djangorestframework|spectacular|django.filter"),
+    ("web_proxy", {"nginx"}, r"deploy/nginx|compose\.tls"),
+    ("license", {"BSD-3-Clause"}, r"BSD"),
+    ("license", {"proprietary"}, r"proprietary"),
+    ("python_version", {"3.13"}, r"python:3\.13"),
+    ("python_version", {"3.14"}, r"python:3\.14"),
+]
+# constraints.txt pins the packages of all answers, and .env has random letters.
+WORDLESS = {"constraints.txt", ".env"}
 
 
 @cache
@@ -35,7 +42,7 @@ def texts(project: Path) -> dict[str, str]:
     return {str(path.relative_to(project)): path.read_text(encoding="utf-8") for path in files}
 
 
-@ALL
+@TRIPLES
 def test_every_file_parses(bake, answers):
     for name, text in texts(bake(**answers)).items():
         if name.endswith(".py"):
@@ -46,16 +53,16 @@ def test_every_file_parses(bake, answers):
             yaml.safe_load(text)
 
 
-@ALL
+@TRIPLES
 def test_no_template_tag_is_left(bake, answers):
     for name, text in texts(bake(**answers)).items():
-        if name.endswith(".html"):
+        if name.endswith(".html") or re.search(r"(^|/)templates/.*\.txt$", name):  # Django's own tags stay
             assert "cookiecutter" not in text, name
         else:
             assert not re.search(r"\{\{ |\{%|cookiecutter\.", text), name
 
 
-@ALL
+@TRIPLES
 def test_every_file_looks_written_by_hand(bake, answers):
     for name, text in texts(bake(**answers)).items():
         if name.endswith("__init__.py") and not text:
@@ -69,19 +76,49 @@ def test_every_file_looks_written_by_hand(bake, answers):
         assert not trailing, f"{name} has trailing spaces: {trailing}"
 
 
-@ALL
+@TRIPLES
 def test_nothing_is_said_of_what_was_not_chosen(bake, answers):
-    for (prompt, choice), words in WORDS.items():
-        if answers[prompt] == choice:
+    found = []
+    for prompt, choices, words in WORDS:
+        if answers[prompt] in choices:
             continue
         for name, text in texts(bake(**answers)).items():
-            found = name not in {"constraints.txt", ".env"} and re.search(words, text, re.IGNORECASE)
-            assert not found, f"{name} with {prompt} {answers[prompt]}: {found[0]}"
+            for number, line in enumerate([name, *text.splitlines()] if name not in WORDLESS else []):
+                if re.search(words, line, re.IGNORECASE):
+                    found.append(f"{name}:{number} with {prompt} {answers[prompt]}: {line}")
+    assert not found, "\n".join(found)
 
 
 def test_the_words_that_only_one_answer_brings_are_there_when_it_is_chosen(bake):
-    for (prompt, choice), words in WORDS.items():
-        assert re.search(words, "\n".join(texts(bake(**{prompt: choice})).values()), re.IGNORECASE), words
+    for prompt, choices, words in WORDS:
+        for choice in choices:
+            project = texts(bake(**{prompt: choice}))
+            everything = "\n".join(text for name, text in project.items() if name not in WORDLESS)
+            for word in words.split("|"):
+                assert re.search(word, everything, re.IGNORECASE), f"{word} with {prompt} {choice}"
+
+
+def python_outside_config() -> list[str]:
+    """Return the paths of the template's modules outside config/, as they will be in a project."""
+    paths = [str(path.relative_to(PROJECT)) for path in PROJECT.rglob("*.py")]
+    return sorted(path for path in paths if not path.startswith("config/"))
+
+
+def test_python_outside_config_is_the_same_for_all_answers_and_is_copied_without_rendering():
+    """So each of these files parses in the template already, where linters and editors can read it."""
+    assert len(python_outside_config()) > 100
+    for path in python_outside_config():
+        text = (PROJECT / path).read_text(encoding="utf-8")
+        ast.parse(text, path)
+        assert "cookiecutter" not in text, path
+        assert is_copy_only_path(path, {"cookiecutter": CONTEXT}), f"_copy_without_render has no pattern for {path}"
+
+
+def test_folders_are_rendered_always_so_that_cookiecutter_does_not_replace_a_whole_one():
+    """With --overwrite-if-exists it deletes a project's folder that matches a pattern of _copy_without_render."""
+    folders = [str(path.relative_to(PROJECT)) for path in PROJECT.rglob("*") if path.is_dir()]
+
+    assert [path for path in folders if is_copy_only_path(path, {"cookiecutter": CONTEXT})] == []
 
 
 def test_the_same_answers_give_the_same_bytes_but_for_the_secrets(bake_fresh):

@@ -1,1 +1,1 @@
-"""Each fault, on each broker, under plain tasks and under jobs of the ledger: what is lost, what is worked twice."""
+"""Each fault, on each broker, while plain tasks and jobs are worked on: what is lost, and what is worked on twice."""

@@ -1,4 +1,4 @@
-"""A stack with the load app, and trials on it."""
+"""A stack with the load app, and faults on it."""
 
 import json
 import re
@@ -8,23 +8,29 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import tally
-from tests.faults.trial import Trial
+from tests.answers import Answers, every, named
+from tests.faults import counts
+from tests.faults.fault_run import WAYS, FaultRun
 from tests.running.editing import replace
 from tests.running.stack import Stack
 
 LOAD = Path(__file__).with_name("load")
 
 # A worker's hard limit, and so the time after which Redis gives a killed worker's tasks back (three times as long):
-# as short as the ledger's lease of 60 seconds allows.
+# as short as a job's lease of 60 seconds allows.
 HARD_LIMIT, SOFT_LIMIT = 61, 55
 # Workers look for what they have to give back every ten seconds.
 COMES_BACK = 3 * HARD_LIMIT + 10
 
 
-@pytest.fixture(scope="module", params=["redis", "rabbitmq"])
-def broker(request):
+@pytest.fixture(scope="module", params=every("broker"), ids=named)
+def answers(request) -> Answers:
     return request.param
+
+
+@pytest.fixture(scope="module")
+def broker(answers) -> str:
+    return answers["broker"]
 
 
 @pytest.fixture(scope="session")
@@ -34,8 +40,8 @@ def long_form(request):
 
 
 @pytest.fixture(scope="module")
-def stack(running, broker):
-    with running(change=prepare, broker=broker) as stack:
+def stack(running, answers, broker):
+    with running(change=prepare, **answers) as stack:
         note_versions(stack, broker)
         yield stack
 
@@ -52,14 +58,16 @@ def note_versions(stack: Stack, broker: str) -> None:
         versions["Redis"] = re.search(r"v=(\S+)", server)[1]
     else:
         versions["RabbitMQ"] = stack.compose("exec", "--no-TTY", "rabbitmq", "rabbitmqctl", "version").stdout.strip()
-    tally.FOLDER.mkdir(exist_ok=True)
-    (tally.FOLDER / f"versions-{broker}.json").write_text(json.dumps(versions))
+    counts.FOLDER.mkdir(exist_ok=True)
+    (counts.FOLDER / f"versions-{broker}.json").write_text(json.dumps(versions))
 
 
 def prepare(folder: Path) -> None:
     """Put the load app into the project, with room for eight tasks at a time and shorter time limits."""
     shutil.copytree(LOAD, folder / "load", ignore=shutil.ignore_patterns("__pycache__"))
-    replace(folder / "config/settings/base.py", '    "jobs",\n', '    "jobs",\n    "load",\n')
+    if not (folder / "jobs").exists():
+        (folder / "load/jobs.py").unlink()
+    replace(folder / "config/settings/base.py", '    "example",\n', '    "example",\n    "load",\n')
     limits = folder / "config/settings/celery.py"
     replace(limits, "CELERY_TASK_SOFT_TIME_LIMIT = 270", f"CELERY_TASK_SOFT_TIME_LIMIT = {SOFT_LIMIT}")
     replace(limits, "CELERY_TASK_TIME_LIMIT = 300", f"CELERY_TASK_TIME_LIMIT = {HARD_LIMIT}")
@@ -67,25 +75,26 @@ def prepare(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def trials(stack) -> list[Trial]:
-    """The trials on this stack so far."""
+def fault_runs(stack) -> list[FaultRun]:
+    """The faults on this stack so far."""
     return []
 
 
 @pytest.fixture
-def trial(stack, broker, trials, file) -> Callable[..., Trial]:
-    """Return a function that begins a trial of this case on the stack."""
+def fault_run(stack, answers, broker, fault_runs, file) -> Callable[..., FaultRun]:
+    """Return a function that begins a fault run of this case on the stack."""
+    ways = WAYS[:1] if answers.get("jobs") == "none" else WAYS
 
-    def begin(case: str, **options) -> Trial:
-        trials.append(Trial(stack, broker, case, file, **options))
-        return trials[-1]
+    def begin(case: str, **options) -> FaultRun:
+        fault_runs.append(FaultRun(stack, broker, case, file, ways, **options))
+        return fault_runs[-1]
 
     return begin
 
 
 @pytest.fixture(scope="session")
 def file(request) -> Path:
-    """The file of tallies, new."""
-    path = tally.file(long=request.config.getoption("--long"))
+    """The file of counts, new."""
+    path = counts.file(long=request.config.getoption("--long"))
     path.unlink(missing_ok=True)
     return path

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.answers import TEMPLATE
-from tests.faults import tally
+from tests.faults import counts
 
 PAGE = TEMPLATE / "docs" / "faults.md"
 BROKERS = ("redis", "rabbitmq")
@@ -17,15 +17,15 @@ BETWEEN = re.compile(r"(<!-- measured: make faults -->\n).*(<!-- end -->)", re.D
 
 
 def main() -> None:
-    path = tally.file(long=True)
+    path = counts.file(long=True)
     if not path.exists():
         sys.exit("nothing to report: only `make faults` runs the whole suite")
-    tallies = tally.read(path)
-    done = {(it.case[0], it.broker) for it in tallies}
+    lines = counts.read(path)
+    done = {(it.case[0], it.broker) for it in lines}
     missing = {(case, broker) for case in CASE.findall(PAGE.read_text()) for broker in BROKERS} - done
     if missing:
         sys.exit(f"nothing to report: only part of the suite has run, without {sorted(missing)}")
-    parts = [machine(path), cases(tallies), eviction(tally.FOLDER / "eviction.jsonl")]
+    parts = [machine(path), cases(lines), eviction(counts.FOLDER / "eviction.jsonl")]
     measured = "\n\n".join(parts)
     text, found = BETWEEN.subn(lambda marks: f"{marks[1]}\n{measured}\n\n{marks[2]}", PAGE.read_text())
     assert found == 1, f"{PAGE.name} has no place for the table"
@@ -36,22 +36,22 @@ def machine(path: Path) -> str:
     """Return when and on what it was measured."""
     day = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
     versions: dict[str, str] = {}
-    for file in sorted(tally.FOLDER.glob("versions-*.json")):
+    for file in sorted(counts.FOLDER.glob("versions-*.json")):
         versions |= json.loads(file.read_text())
     with_versions = ", ".join(f"{name} {version}" for name, version in versions.items())
     return f"Measured on {day}, {os.cpu_count()} cores: {with_versions}."
 
 
-def cases(tallies: list[tally.Tally]) -> str:
-    """Return a table with a line for each case, broker and way."""
-    head = ["case", "broker", "way", "submitted", "refused", "finished", "lost", "stuck", "twice"]
+def cases(lines: list[counts.Counts]) -> str:
+    """Return a table with a line for each case and broker, and for tasks and jobs."""
+    head = ["case", "broker", "as", "submitted", "refused", "finished", "lost", "stuck", "twice"]
     head += ["last one after (s)", "slowest caller (s)"]
     rows = []
-    for it in tallies:
+    for it in lines:
         refused = f"{it.refused}: {', '.join(it.errors)}" if it.refused else 0
         last = "-" if it.last is None else max(0, it.last)
-        counts = [it.submitted, refused, it.finished, it.lost, it.stuck, it.twice]
-        rows.append([it.case, it.broker, it.way, *counts, last, it.slowest])
+        numbers = [it.submitted, refused, it.finished, it.lost, it.stuck, it.twice]
+        rows.append([it.case, it.broker, it.sent_as, *numbers, last, it.slowest])
     return table(head, rows)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import SLUG
 from tests.faults.conftest import COMES_BACK, prepare
-from tests.faults.trial import settle
+from tests.faults.fault_run import wait_until_idle
 
 pytestmark = pytest.mark.usefixtures("long_form")
 
@@ -55,12 +55,12 @@ def seconds_ahead(stack) -> float:
     return float(clock) - time.time()
 
 
-def test_a_worker_whose_clock_jumps_loses_nothing(stack, broker, trial):
-    with trial(
+def test_a_worker_whose_clock_jumps_loses_nothing(stack, broker, fault_run):
+    with fault_run(
         "o: the worker's clock jumps ten minutes ahead, and back after 10 s",
-        late=["plain"] if broker == "redis" else [],
+        late=["tasks"] if broker == "redis" else [],
     ) as case:
-        case.submit(plain=300, jobs=300, seconds=0.2)
+        case.submit(tasks=300, jobs=300, seconds=0.2)
         case.wait_until_worked_on()
         (stack.folder / "var/clock").write_text("+600s\n")
         time.sleep(10)
@@ -68,5 +68,5 @@ def test_a_worker_whose_clock_jumps_loses_nothing(stack, broker, trial):
         (stack.folder / "var/clock").write_text("+0\n")
 
 
-def test_in_the_end_nothing_is_lost_and_no_job_was_worked_twice(trials):
-    settle(trials, seconds=COMES_BACK + 60)
+def test_in_the_end_nothing_is_lost_and_no_job_was_worked_twice(fault_runs):
+    wait_until_idle(fault_runs, seconds=COMES_BACK + 60)

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 
 import pytest
 
-from tests.faults import tally
+from tests.faults import counts
 from tests.faults.conftest import prepare
+from tests.faults.fault_run import send
 from tests.faults.memory import used_memory
-from tests.faults.trial import send
 
 pytestmark = pytest.mark.usefixtures("long_form")
 
@@ -59,20 +59,20 @@ def experiment(stack, file):
         redis("FLUSHALL")
         redis("CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", policy)
         environment = {"TASK_BROKER_URL": f"{address}/2", "CACHE_URL": f"{address}/3"}
-        send(stack, "evicted", plain=QUEUED, environment=environment)
+        send(stack, "evicted", tasks=QUEUED, environment=environment)
         queued = int(redis("-n", "2", "LLEN", "default"))
         redis("CONFIG", "SET", "maxmemory", str(used_memory(stack, "cache") + HEADROOM))
 
         command = ["--env", f"CACHE_URL={environment['CACHE_URL']}", "web", "python", "manage.py", "shell"]
         refused = stack.compose("exec", "--no-TTY", *command, "--verbosity", "0", "--command", FILL).stdout
         left = int(redis("-n", "2", "LLEN", "default"))
-        told = ", ".join(send(stack, "evicted", plain=1, environment=environment)["plain"].errors)
+        told = ", ".join(send(stack, "evicted", tasks=1, environment=environment)["tasks"].errors)
         result = Eviction(policy, queued, left, int(refused), told or "nothing: as if all were well")
-        with (tally.FOLDER / "eviction.jsonl").open("a") as lines:
+        with (counts.FOLDER / "eviction.jsonl").open("a") as lines:
             lines.write(json.dumps(asdict(result)) + "\n")
         return result
 
-    tally.FOLDER.mkdir(exist_ok=True)
+    counts.FOLDER.mkdir(exist_ok=True)
     yield make
     redis("FLUSHALL")
 

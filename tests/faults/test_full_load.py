@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.trial import send
+from tests.faults.fault_run import send
 from tests.running.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("long_form")
@@ -45,7 +45,7 @@ def test_nothing_turns_unhealthy_in_ten_minutes_of_full_load(stack):
         return int(stack.sql(COUNT)[0][0]) == count
 
     with turns(stack) as written:
-        send(stack, "full load", plain=count, seconds=EACH, task="compute")
+        send(stack, "full load", tasks=count, seconds=EACH, function="compute")
         wait_for(done, f"the end of {count} tasks", seconds=MINUTES * 60 * 2)
 
     assert time.monotonic() > began + MINUTES * 60

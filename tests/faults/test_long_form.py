@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import tally
+from tests.faults import counts
 from tests.faults.conftest import COMES_BACK, prepare
+from tests.faults.fault_run import FaultRun, send, wait_until_idle
 from tests.faults.memory import limit_memory, relieve
-from tests.faults.trial import Trial, send, settle
 from tests.running.editing import replace
 from tests.running.stack import Stack
 from tests.running.waiting import wait_for
@@ -27,7 +27,7 @@ x-results: &results
 services:
   web: *results
   worker: *results
-  sweep: *results
+  dispatcher: *results
   beat: *results
 """
 
@@ -51,33 +51,33 @@ def container(stack: Stack, service: str) -> str:
     return stack.compose("ps", "--quiet", service).stdout.strip()
 
 
-def test_a_recreated_broker_loses_nothing(stack, broker, trial):
-    with trial("e: the broker's container is made anew, its volume kept") as case:
-        case.submit(plain=300, jobs=300, seconds=0.2)
+def test_a_recreated_broker_loses_nothing(stack, broker, fault_run):
+    with fault_run("e: the broker's container is made anew, its volume kept") as case:
+        case.submit(tasks=300, jobs=300, seconds=0.2)
         case.wait_until_worked_on()
         stack.compose("up", "--detach", "--no-deps", "--force-recreate", broker)
 
 
-def test_a_full_broker_is_told_to_publishers_and_loses_nothing(stack, broker, trial):
+def test_a_full_broker_is_told_to_publishers_and_loses_nothing(stack, broker, fault_run):
     """Redis takes some tasks before it is full. RabbitMQ blocks each publisher until its time is over, hence three."""
-    plain = 300 if broker == "redis" else 3
-    with trial("f: the broker's memory is full, no worker runs") as case:
+    tasks = 300 if broker == "redis" else 3
+    with fault_run("f: the broker's memory is full, no worker runs") as case:
         stack.compose("stop", "worker")
         limit_memory(stack, broker, 100_000)
         try:
-            case.submit(plain=plain, jobs=300, seconds=0.2)
+            case.submit(tasks=tasks, jobs=300, seconds=0.2)
         finally:
             relieve(stack, broker)
-    assert case.sent["plain"].refused
+    assert case.sent["tasks"].refused
 
 
-def test_two_beats_tick_as_often_as_one(stack, broker, trials, file):
+def test_two_beats_tick_as_often_as_one(stack, broker, fault_runs, file):
     seconds = 10 * TICKS_EVERY
     # Ticks would wait behind the work of the cases before. Redis gives back late what was never acknowledged.
-    wait_for(lambda: all(trial.over() for trial in trials), "the end of the other trials", COMES_BACK + 60)
+    wait_for(lambda: all(it.over() for it in fault_runs), "the end of the other batches", COMES_BACK + 60)
 
     def ticks() -> int:
-        count = "SELECT count(*) FROM jobs_trace WHERE task = 'jobs.tasks.tick'"
+        count = "SELECT count(*) FROM example_taskrun WHERE task_name = 'example.tasks.tick'"
         before = int(stack.sql(count)[0][0])
         time.sleep(seconds)
         return int(stack.sql(count)[0][0]) - before
@@ -91,25 +91,25 @@ def test_two_beats_tick_as_often_as_one(stack, broker, trials, file):
         stack.compose(*scale, "beat=1", "beat")
 
     case = f"i: two beats for {seconds} s"
-    counts = {"submitted": one, "finished": two, "lost": max(0, one - two), "twice": max(0, two - one)}
+    numbers = {"submitted": one, "finished": two, "lost": max(0, one - two), "twice": max(0, two - one)}
     told = {"refused": 0, "errors": [], "slowest": 0, "stuck": 0, "last": None}
-    tally.write(tally.Tally(broker=broker, case=case, way="tick", **counts, **told), file)
+    counts.write(counts.Counts(broker=broker, case=case, sent_as="tick", **numbers, **told), file)
     assert abs(two - one) <= 1  # the first or the last one may fall on either side
 
 
-def starts(case: Trial, way: str) -> int:
+def starts(case: FaultRun, function: str) -> int:
     """Return how often the bad task of this batch was started."""
-    return sum(executions for executions, _ in case.runs().get(way, {}).values())
+    return sum(executions for executions, _ in case.runs().get(function, {}).values())
 
 
-def test_a_task_that_takes_more_memory_than_the_worker_has_stops_and_harms_no_other(stack, trial):
+def test_a_task_that_takes_more_memory_than_the_worker_has_stops_and_harms_no_other(stack, fault_run):
     worker = container(stack, "worker")
-    with trial("j: a task takes more memory than the worker has", seconds=300) as case:
+    with fault_run("j: a task takes more memory than the worker has", seconds=300) as case:
         limit = ["--memory", "1g", "--memory-swap", "1g", worker]
         subprocess.run(["docker", "update", *limit], check=True, capture_output=True)
         try:
-            send(stack, case.batch, plain=1, task="greedy")
-            case.submit(plain=300, jobs=300, seconds=0.2)
+            send(stack, case.batch, tasks=1, function="greedy")
+            case.submit(tasks=300, jobs=300, seconds=0.2)
             wait_for(lambda: starts(case, "greedy"), "the start of the greedy task", seconds=60)
             stops(case, "greedy")
         finally:
@@ -117,10 +117,10 @@ def test_a_task_that_takes_more_memory_than_the_worker_has_stops_and_harms_no_ot
             subprocess.run(["docker", "update", *free], check=True, capture_output=True)
 
 
-def test_a_task_that_kills_its_process_each_time_stops_and_harms_no_other(stack, trial):
-    with trial("n: a task kills its process each time") as case:
-        send(stack, case.batch, plain=1, task="poison")
-        case.submit(plain=300, jobs=300, seconds=0.2)
+def test_a_task_that_kills_its_process_each_time_stops_and_harms_no_other(stack, fault_run):
+    with fault_run("n: a task kills its process each time") as case:
+        send(stack, case.batch, tasks=1, function="poison")
+        case.submit(tasks=300, jobs=300, seconds=0.2)
         wait_for(lambda: starts(case, "poison"), "the start of the poison", seconds=60)
         stops(case, "poison")
 
@@ -140,17 +140,17 @@ def test_a_job_that_kills_its_process_each_time_is_failed_and_says_why(stack):
     assert row == "failed 2 its worker died, or hung for more than 60 seconds, at the last attempt"
 
 
-def stops(case: Trial, way: str) -> None:
+def stops(case: FaultRun, function: str) -> None:
     """Return when the bad task is not started any more, at most once and five times again, and its message is kept
     where people find it. Raises AssertionError.
     """
     wait_for(case.over, "the last message of the bad task", seconds=180)
-    assert 1 <= starts(case, way) <= 6
+    assert 1 <= starts(case, function) <= 6
     kept = case.stack.compose("exec", "--no-TTY", "web", "python", "manage.py", "dead_letters").stdout
-    assert f"load.tasks.{way} ('{case.batch}', 0, " in kept
+    assert f"load.tasks.{function} ('{case.batch}', 0, " in kept
 
 
-def test_a_worker_without_network_loses_nothing(stack, broker, trial):
+def test_a_worker_without_network_loses_nothing(stack, broker, fault_run):
     """It loses the broker and the database at the same time."""
     worker, project = container(stack, "worker"), stack.environment["COMPOSE_PROJECT_NAME"]
 
@@ -158,8 +158,8 @@ def test_a_worker_without_network_loses_nothing(stack, broker, trial):
         for name in ("data", "default"):
             subprocess.run(["docker", "network", action, f"{project}_{name}", worker], check=True, capture_output=True)
 
-    with trial("k: the worker's network is cut for 30 s", late=["plain"] if broker == "redis" else []) as case:
-        case.submit(plain=300, jobs=300, seconds=0.2)
+    with fault_run("k: the worker's network is cut for 30 s", late=["tasks"] if broker == "redis" else []) as case:
+        case.submit(tasks=300, jobs=300, seconds=0.2)
         case.wait_until_worked_on()
         network("disconnect")
         try:
@@ -168,23 +168,23 @@ def test_a_worker_without_network_loses_nothing(stack, broker, trial):
             network("connect")
 
 
-def test_results_that_cannot_be_stored_lose_no_task(stack, broker, trial):
+def test_results_that_cannot_be_stored_lose_no_task(stack, broker, fault_run):
     results = RESULTS[broker]
-    with trial("m: the result backend is killed, and back after 10 s") as case:
-        case.submit(plain=300, jobs=300, seconds=0.2, task="with_result")
+    with fault_run("m: the result backend is killed, and back after 10 s") as case:
+        case.submit(tasks=300, jobs=300, seconds=0.2, function="with_result")
         case.wait_until_worked_on()
         stack.compose("kill", "--signal", "KILL", results)
         time.sleep(10)
         stack.compose("start", results)
 
 
-def test_a_result_backend_that_is_stopped_is_told_to_callers_who_want_a_result(stack, broker, trial):
+def test_a_result_backend_that_is_stopped_is_told_to_callers_who_want_a_result(stack, broker, fault_run):
     results = RESULTS[broker]
-    with trial("m: the result backend is stopped at submit") as case:
+    with fault_run("m: the result backend is stopped at submit") as case:
         stack.compose("stop", results)
-        case.submit(plain=3, jobs=20, task="with_result")
+        case.submit(tasks=3, jobs=20, function="with_result")
         stack.compose("start", results)
 
 
-def test_in_the_end_nothing_is_lost_and_no_job_was_worked_twice(trials):
-    settle(trials, seconds=COMES_BACK + 60)
+def test_in_the_end_nothing_is_lost_and_no_job_was_worked_twice(fault_runs):
+    wait_until_idle(fault_runs, seconds=COMES_BACK + 60)

@@ -26,10 +26,10 @@ def image() -> str:
 
 
 @pytest.mark.parametrize(("count", "seconds"), [(300, 0.2), (12, 15)])
-def test_a_rolling_redeploy_loses_nothing(stack, trial, count, seconds):
+def test_a_rolling_redeploy_loses_nothing(stack, fault_run, count, seconds):
     before = image()
-    with trial(f"l: a new release under {count} tasks of {seconds} s") as case:
-        case.submit(plain=count, jobs=count, seconds=seconds)
+    with fault_run(f"l: a new release under {count} tasks of {seconds} s") as case:
+        case.submit(tasks=count, jobs=count, seconds=seconds)
         case.wait_until_started()
         release(stack)
     assert image() != before
@@ -43,13 +43,13 @@ def release(stack: Stack) -> None:
         code.write("\n# a new line\n")
     stack.compose("build", "migrate")
     stack.compose("up", "--detach", "--no-deps", "--wait", "--scale", "worker=2", "worker")
-    stack.compose("up", "--detach", "--no-deps", "--wait", "web", "sweep", "beat")
+    stack.compose("up", "--detach", "--no-deps", "--wait", "web", "dispatcher", "beat")
 
 
-def test_a_broker_that_is_full_while_workers_consume_loses_nothing(stack, broker, trial):
+def test_a_broker_that_is_full_while_workers_consume_loses_nothing(stack, broker, fault_run):
     """A worker that ends is started again by its restart policy. (In development the next change of code does that.)"""
-    with trial("f: the broker's memory is full for 10 s, workers consume") as case:
-        case.submit(plain=300, jobs=300, seconds=0.2)
+    with fault_run("f: the broker's memory is full for 10 s, workers consume") as case:
+        case.submit(tasks=300, jobs=300, seconds=0.2)
         case.wait_until_worked_on()
         limit_memory(stack, broker, -100_000)
         try:

@@ -1,5 +1,5 @@
 """The faults that every run of the tests makes, on each broker: 300 plain tasks and 300 jobs of 0.2 s at the same time,
-or 12 and 12 of 15 s, worked on by one worker of eight processes.
+or 12 and 12 of 15 s, worked on by one worker of eight processes. A project without jobs gets the plain tasks only.
 
 In this order, so that what comes back late does so while cases run that don't hit it again: jobs of killed processes
 after a minute, plain tasks from Redis after some. It is asked for at the end.
@@ -7,71 +7,79 @@ after a minute, plain tasks from Redis after some. It is asked for at the end.
 
 import time
 
+import pytest
+
+from tests.answers import every, named
 from tests.faults.conftest import COMES_BACK
-from tests.faults.trial import WAYS, settle
+from tests.faults.fault_run import WAYS, wait_until_idle
 
 
-def test_killed_processes_of_the_pool_lose_nothing(stack, trial):
-    with trial("a: two processes of the pool are killed, three times", late=WAYS) as case:
-        case.submit(plain=300, jobs=300, seconds=0.2)
+@pytest.fixture(scope="module", params=[*every("broker"), {"broker": "rabbitmq", "jobs": "none"}], ids=named)
+def answers(request):
+    return request.param
+
+
+def test_killed_processes_of_the_pool_lose_nothing(stack, fault_run):
+    with fault_run("a: two processes of the pool are killed, three times", late=WAYS) as case:
+        case.submit(tasks=300, jobs=300, seconds=0.2)
         for finished in (30, 60, 90):
             case.wait_until_worked_on(finished)
             assert len(stack.signal("worker", "SIGKILL", "pool", 2)) == 2
 
 
-def test_a_killed_worker_loses_nothing(stack, broker, trial):
+def test_a_killed_worker_loses_nothing(stack, broker, fault_run):
     """Its jobs come back when their lease is over, its plain tasks at once from RabbitMQ, and after the visibility
     timeout from Redis: the last test asks for them.
     """
-    late = ["plain"] if broker == "redis" else []
-    with trial("b: the worker is killed and started again", late=late) as case:
-        case.submit(plain=300, jobs=300, seconds=0.2)
+    late = ["tasks"] if broker == "redis" else []
+    with fault_run("b: the worker is killed and started again", late=late) as case:
+        case.submit(tasks=300, jobs=300, seconds=0.2)
         case.wait_until_worked_on()
         stack.compose("kill", "--signal", "KILL", "worker")
         stack.compose("up", "--detach", "--no-deps", "worker")
 
 
-def test_a_killed_broker_loses_nothing(stack, broker, trial):
-    with trial("d: the broker is killed and started again") as case:
-        case.submit(plain=300, jobs=300, seconds=0.2)
+def test_a_killed_broker_loses_nothing(stack, broker, fault_run):
+    with fault_run("d: the broker is killed and started again") as case:
+        case.submit(tasks=300, jobs=300, seconds=0.2)
         case.wait_until_worked_on()
         stack.compose("kill", "--signal", "KILL", broker)
         time.sleep(5)
         stack.compose("start", broker)
 
 
-def test_a_killed_database_loses_nothing(stack, trial):
+def test_a_killed_database_loses_nothing(stack, fault_run):
     """A job whose claim or end was cut off comes back when its lease is over."""
-    with trial("h: PostgreSQL is killed and started again", late=WAYS) as case:
-        case.submit(plain=300, jobs=300, seconds=0.2)
+    with fault_run("h: PostgreSQL is killed and started again", late=WAYS) as case:
+        case.submit(tasks=300, jobs=300, seconds=0.2)
         case.wait_until_worked_on()
         stack.compose("kill", "--signal", "KILL", "db")
         time.sleep(5)
         stack.compose("start", "db")
 
 
-def test_a_restart_of_the_worker_under_long_tasks_loses_nothing(stack, trial):
-    with trial("c: the worker is restarted") as case:
-        case.submit(plain=12, jobs=12, seconds=15)
+def test_a_restart_of_the_worker_under_long_tasks_loses_nothing(stack, fault_run):
+    with fault_run("c: the worker is restarted") as case:
+        case.submit(tasks=12, jobs=12, seconds=15)
         case.wait_until_started()
         stack.compose("restart", "worker")
 
 
-def test_a_stopped_broker_is_told_to_callers_of_plain_tasks_and_delays_no_job(stack, broker, trial):
-    with trial("g: the broker is stopped at submit") as case:
+def test_a_stopped_broker_is_told_to_callers_of_plain_tasks_and_delays_no_job(stack, broker, fault_run):
+    with fault_run("g: the broker is stopped at submit") as case:
         stack.compose("stop", broker)
-        case.submit(plain=3, jobs=20)
+        case.submit(tasks=3, jobs=20)
         stack.compose("start", broker)
 
 
-def test_a_frozen_broker_is_told_to_callers_of_plain_tasks_and_delays_no_job(stack, broker, trial):
-    with trial("g: the broker is paused at submit") as case:
+def test_a_frozen_broker_is_told_to_callers_of_plain_tasks_and_delays_no_job(stack, broker, fault_run):
+    with fault_run("g: the broker is paused at submit") as case:
         stack.compose("pause", broker)
         try:
-            case.submit(plain=3, jobs=20)
+            case.submit(tasks=3, jobs=20)
         finally:
             stack.compose("unpause", broker)
 
 
-def test_in_the_end_nothing_is_lost_and_no_job_was_worked_twice(trials):
-    settle(trials, seconds=COMES_BACK + 60)
+def test_in_the_end_nothing_is_lost_and_no_job_was_worked_twice(fault_runs):
+    wait_until_idle(fault_runs, seconds=COMES_BACK + 60)

@@ -5,7 +5,7 @@ import secrets
 import requests
 
 NEW_USER = """
-from django.contrib.auth.models import User
+from accounts.models import User
 from rest_framework.authtoken.models import Token
 print(Token.objects.create(user=User.objects.create_user({name!r})).key)
 """

@@ -19,8 +19,9 @@ def prepare(folder: Path) -> None:
     subprocess.run(["make", "secrets"], cwd=folder, check=True, capture_output=True)
     env = folder / ".env"
     without_secrets = re.sub(r"(?m)^(SECRET_KEY|\w+_PASSWORD)=.*\n", "", env.read_text())
+    without_mail = re.sub(r"(?m)^#? ?EMAIL_URL=.*\n", "", without_secrets)
     private = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
-    env.write_text(without_secrets.replace("ALLOW_IPS=127.0.0.1\n", f"ALLOW_IPS={private}\n"))
+    env.write_text(without_mail.replace("ALLOW_IPS=127.0.0.1\n", f"ALLOW_IPS={private}\n") + "EMAIL_URL=dummymail://\n")
 
 
 class CookieJar(RequestsCookieJar):
@@ -39,8 +40,8 @@ def speak_for(session: requests.Session) -> None:
 
 def log_in(stack: Stack, session: requests.Session, name: str, staff: bool = False) -> None:
     """Make a user and log the session in. Raises requests.HTTPError."""
-    user = f"User.objects.create_user({name!r}, password={PASSWORD!r}, is_staff={staff}, is_superuser={staff})"
-    stack.shell(f"from django.contrib.auth.models import User; {user}")
+    account = f"{name!r}, password={PASSWORD!r}, is_staff={staff}, is_superuser={staff}"
+    stack.shell(f"from accounts.models import User; User.objects.create_user({account})")
     speak_for(session)
     page = session.get(f"{stack.visitor.url}/login/", timeout=30)
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)[1]

@@ -81,6 +81,10 @@ class Stack:
         """Stop everything and delete its data."""
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "20")
 
+    def services(self) -> list[str]:
+        """Return the names of the services that the compose files have."""
+        return self.compose("config", "--services").stdout.split()
+
     def logs(self, *services: str) -> str:
         return self.compose("logs", "--no-color", *services).stdout
 
@@ -125,7 +129,7 @@ class Stack:
             raise StackError(f"add(4, 5) sent from web brought no result: {self.diagnosis()} ({error})") from error
         if result != "9":
             raise StackError(f"add(4, 5) came back as {result}")
-        if f"jobs.tasks.add[{task_id}] succeeded" not in self.logs("worker"):
+        if f"example.tasks.add[{task_id}] succeeded" not in self.logs("worker"):
             raise StackError(f"add(4, 5) was not executed by the worker: {self.diagnosis()}")
 
     def check_tick(self) -> None:

@@ -1,4 +1,4 @@
-"""What a person does with a running project's page: send add(x, y), and look for the result and the last tick."""
+"""What a person does with a running project's page: send add(x, y), look for its result and the last run of beat."""
 
 import re
 
@@ -37,5 +37,6 @@ class Visitor:
         return wait_for(shown, f"the result of task {task_id} on its page", seconds)[1]
 
     def tick(self, seconds: float = 60) -> None:
-        """Return when the page shows a tick of beat. Raises TookTooLong after `seconds`."""
-        wait_for(lambda: re.search(r"<dt>Last tick of beat</dt><dd>\d", self.page()), "a tick of beat", seconds)
+        """Return when the page shows when beat's sample task ran. Raises TookTooLong after `seconds`."""
+        shown = r"<dt>Last scheduled run</dt><dd>\d"
+        wait_for(lambda: re.search(shown, self.page()), "a scheduled run of tick", seconds)

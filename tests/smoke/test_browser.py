@@ -1,6 +1,6 @@
 """What people do at /jobs/, in a real browser: Debian's Chromium, driven by Playwright. No browser is downloaded.
 
-SCREENSHOT=docs/jobs.png saves the picture of the page that the documentation shows.
+SCREENSHOTS=docs saves the pictures of the pages that the documentation shows: docs/login-phone.png and so on.
 """
 
 import base64
@@ -29,10 +29,11 @@ ARGUMENTS = [
 ]
 PASSWORD = "let me in"
 MAKE_USERS = f"""
-from django.contrib.auth import get_user_model
-for name in ["ada", "grace", "mary"]:
-    get_user_model().objects.create_user(name, password={PASSWORD!r})
+from accounts.models import User
+for name in ["ada", "grace", "mary", "edsger"]:
+    User.objects.create_user(name, password={PASSWORD!r})
 """
+WIDTHS = {"phone": 390, "desktop": 1000}  # pixels
 # Rows of a report: on any machine some seconds, and longer than it takes to cancel it.
 MANY, ENDLESS = 2_000_000, 9_000_000
 STRICT = "default-src 'none'; form-action 'self'; " + "; ".join(
@@ -88,7 +89,7 @@ def visit(browser, stack) -> Callable:
 
 
 def allow_longer_reports(folder: Path) -> None:
-    replace(folder / "jobs/forms.py", "max_value=1_000_000)", "max_value=10_000_000)")
+    replace(folder / "example/jobs.py", "max_value=1_000_000)", "max_value=10_000_000)")
 
 
 def submit(page: Page, kind: str, **fields) -> Locator:
@@ -114,6 +115,19 @@ def status(row: Locator, word: str) -> None:
 def bar_between_the_ends(row: Locator) -> None:
     """Wait until the job's bar is neither empty nor full."""
     expect(row.locator("progress[value]:not([value='0'])")).to_be_visible(timeout=60_000)
+
+
+def picture(page: Page, name: str) -> None:
+    """Look at the page on a phone and on a desktop, where nothing may be wider than the screen. Save both pictures if
+    SCREENSHOTS names a folder.
+    """
+    size = page.viewport_size
+    for device, width in WIDTHS.items():
+        page.set_viewport_size({"width": width, "height": 600})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} on a {device}"
+        if folder := os.environ.get("SCREENSHOTS"):
+            page.screenshot(path=Path(folder, f"{name}-{device}.png"), full_page=True)
+    page.set_viewport_size(size)
 
 
 def polls(page: Page, times: int = 1) -> None:
@@ -265,9 +279,38 @@ def test_without_javascript_a_reload_brings_the_result(visit):
 def test_a_phone_scrolls_in_one_direction_only(visit):
     with visit("ada", viewport={"width": 360, "height": 740}) as page:
         job = submit(page, "power", base=1000, exponent=1000).locator(".kind").get_attribute("href")
-        for address in ("/jobs/", job, "/"):
+        for address in ("/jobs/", job, "/", "/password/change/", "/password/reset/"):
             page.goto(address)
             assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
+
+
+def test_log_in_and_home_fit_on_a_phone_and_on_a_desktop(visit, stack):
+    with visit("ada") as page:
+        page.goto("/")
+        page.get_by_role("button", name="Send to a worker").click()
+        expect(page.locator("output")).to_have_text("9")
+        picture(page, "home")
+        page.get_by_role("button", name="Log out").click()
+        expect(page.get_by_label("Password")).to_be_visible()
+        picture(page, "login")
+
+
+def test_a_person_changes_the_password_and_logs_in_with_it(visit):
+    changed = "correct horse battery"
+    with visit("edsger") as page:
+        page.get_by_role("link", name="edsger").click()
+        page.get_by_label("Old password").fill(PASSWORD)
+        page.get_by_label("New password", exact=True).fill(changed)
+        page.get_by_label("New password confirmation").fill(changed)
+        page.get_by_role("main").get_by_role("button").click()
+        page.wait_for_url("**/password/change/done/")
+
+        page.get_by_role("button", name="Log out").click()
+        page.get_by_label("Username").fill("edsger")
+        page.get_by_label("Password").fill(changed)
+        page.get_by_role("button", name="Log in").click()
+
+        expect(page.get_by_role("heading", name="Your jobs")).to_be_visible()
 
 
 def test_nothing_of_all_this_logged_an_error(stack):
@@ -299,6 +342,5 @@ print(base64.b64encode(file.getvalue()[:9000]).decode())
         expect(failed).to_contain_text("OSError: image file is truncated")
         expect(succeeded).to_contain_text("rows = 20000")
         expect(page.get_by_role("status")).to_have_text("1 unfinished")
-        if path := os.environ.get("SCREENSHOT"):
-            polls(page, times=2)
-            page.screenshot(path=path, full_page=True)
+        polls(page, times=2)
+        picture(page, "jobs")

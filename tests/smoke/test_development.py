@@ -16,8 +16,8 @@ def stack(running):
 
 
 def test_a_change_of_code_reaches_the_worker_and_web(stack):
-    replace(stack.folder / "jobs/tasks.py", "return x + y", "return x + y + 1")
-    replace(stack.folder / "jobs/forms.py", "initial=4", "initial=6")
+    replace(stack.folder / "example/tasks.py", "return x + y", "return x + y + 1")
+    replace(stack.folder / "example/forms.py", "initial=4", "initial=6")
 
     def sum_on_a_page_of_the_new_code():
         try:
@@ -28,20 +28,20 @@ def test_a_change_of_code_reaches_the_worker_and_web(stack):
 
     wait_for(lambda: sum_on_a_page_of_the_new_code() == "10", "the new code of worker and web", seconds=60)
 
-    replace(stack.folder / "jobs/tasks.py", "return x + y + 1", "return x + y")
+    replace(stack.folder / "example/tasks.py", "return x + y + 1", "return x + y")
     wait_for(lambda: sum_on_a_page_of_the_new_code() == "9", "the worker's old code", seconds=60)
 
 
 def test_a_file_made_in_a_container_belongs_to_the_user_on_the_host(stack):
-    command = ["python", "manage.py", "makemigrations", "jobs", "--empty", "--name", "made"]
+    command = ["python", "manage.py", "makemigrations", "example", "--empty", "--name", "made"]
     stack.compose("exec", "--no-TTY", "web", *command)
 
-    made = stack.folder / "jobs/migrations/0003_made.py"
+    made = stack.folder / "example/migrations/0002_made.py"
     assert made.stat().st_uid == stack.folder.stat().st_uid
     made.unlink()
 
 
-@pytest.mark.parametrize("service", ["web", "worker", "sweep", "beat"])
+@pytest.mark.parametrize("service", ["web", "worker", "dispatcher", "beat"])
 def test_no_process_of_ours_is_roots(stack, service):
     script = "for process in /proc/[0-9]*; do stat -c %u $process; done"
     owners = set(stack.compose("exec", "--no-TTY", service, "sh", "-c", script).stdout.split())
@@ -50,7 +50,7 @@ def test_no_process_of_ours_is_roots(stack, service):
 
 
 def test_a_running_task_ends_before_its_worker_is_restarted(stack):
-    task_id = stack.shell("from jobs.tasks import slow; print(slow.delay(8).id)")
+    task_id = stack.shell("from example.tasks import slow; print(slow.delay(8).id)")
     wait_for(lambda: f"slow[{task_id}] received" in stack.logs("worker"), "the start of the slow task", seconds=20)
 
     stack.compose("restart", "worker")
@@ -59,7 +59,7 @@ def test_a_running_task_ends_before_its_worker_is_restarted(stack):
 
 
 def test_starting_it_again_changes_nothing(stack):
-    services = ["web", "worker", "sweep", "beat", "db", "redis", "cache"]
+    services = ["web", "worker", "dispatcher", "beat", "db", "redis", "cache"]
     before = stack.compose("ps", "--quiet", *services).stdout.split()
 
     stack.up()

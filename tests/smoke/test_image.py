@@ -23,7 +23,7 @@ def run(*command: str) -> subprocess.CompletedProcess:
 
 
 def test_a_task_is_executed_with_production_settings(stack):
-    code = "from jobs.tasks import add; print(add.delay(4, 5).get(timeout=20))"
+    code = "from example.tasks import add; print(add.delay(4, 5).get(timeout=20))"
 
     assert stack.shell(code) == "9"
     assert "DJANGO_SETTINGS_MODULE=config.settings.prod" in stack.compose("exec", "--no-TTY", "worker", "env").stdout
@@ -43,7 +43,8 @@ def test_what_a_job_writes_in_the_worker_is_there_for_web(stack):
 def test_it_refuses_to_start_and_names_each_missing_variable_in_a_line(stack, command):
     done = run(*command)
 
-    for name in ["SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "TASK_BROKER_URL", "TASK_RESULTS_URL"]:
+    stores = ["DATABASE_URL", "TASK_BROKER_URL", "TASK_RESULTS_URL", "CACHE_URL"]
+    for name in ["SECRET_KEY", "ALLOWED_HOSTS", "EMAIL_URL", *stores]:
         assert done.stderr.count(f"{name} is not set: ") == 1
     assert done.returncode == 3
     assert "Traceback" not in done.stderr

@@ -8,7 +8,7 @@ from tests.running.waiting import wait_for
 
 COUNT = "from jobs.models import Job; print(Job.objects.filter({condition}).count())"
 SUBMIT_200 = """
-from django.contrib.auth.models import User
+from accounts.models import User
 from jobs import submit
 owner = User.objects.get(username={name!r})
 for number in range(200):

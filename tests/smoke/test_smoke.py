@@ -1,5 +1,5 @@
 """Each combination of broker, result backend and beat is built, started, and works on a task. The other prompts are
-answered in turn, so that any two choices meet.
+answered in turn, so that any two choices meet: with jobs, with their pages only, and without them.
 """
 
 from pathlib import Path
@@ -18,6 +18,7 @@ def tick_often(folder: Path) -> None:
 @pytest.mark.parametrize("answers", every_with_others("broker", "result_backend", "beat"), ids=named)
 def test_a_task_sent_from_web_is_executed_by_the_worker_and_its_result_read_back(running, answers):
     with running(change=tick_often if answers["beat"] else lambda folder: None, **answers) as stack:
+        assert ("dispatcher" in stack.services()) == (answers["jobs"] != "none")
         stack.check_add()
         if answers["beat"]:
             stack.check_tick()

@@ -8,8 +8,8 @@ from tests.running.editing import replace
 from tests.running.waiting import wait_for
 
 GRACE = 32  # seconds; what still runs goes back 20 seconds earlier
-SLOW = "from jobs.tasks import slow; print(slow.delay({seconds}).id)"
-ENDED = "from jobs.models import Trace; print(Trace.objects.filter(task_id='{task_id}').exists())"
+SLOW = "from example.tasks import slow; print(slow.delay({seconds}).id)"
+ENDED = "from example.models import TaskRun; print(TaskRun.objects.filter(task_id='{task_id}').exists())"
 
 
 @pytest.fixture(scope="module", params=["redis", "rabbitmq"])
@@ -24,7 +24,7 @@ def stack(running, request):
 def start_slow(stack, seconds: float) -> str:
     """Send slow(seconds) and return its id, once the worker has it."""
     task_id = stack.shell(SLOW.format(seconds=seconds))
-    wait_for(lambda: f"jobs.tasks.slow[{task_id}] received" in stack.logs("worker"), "the start of slow", seconds=20)
+    wait_for(lambda: f"example.tasks.slow[{task_id}] received" in stack.logs("worker"), "the start of slow", seconds=20)
     return task_id
 
 

@@ -6,9 +6,9 @@ class Run(models.Model):
     """One finished execution."""
 
     batch = models.CharField(max_length=50)
-    way = models.CharField(max_length=10)
+    sent_as = models.CharField(max_length=10)  # tasks or jobs, or the name of a task that does harm
     number = models.IntegerField()
     finished_at = models.DateTimeField(db_default=Now())
 
     def __str__(self):
-        return f"{self.batch} {self.way} {self.number}"
+        return f"{self.batch} {self.sent_as} {self.number}"

@@ -11,7 +11,7 @@ from load.models import Run
 @shared_task
 def plain(batch: str, number: int, seconds: float) -> None:
     time.sleep(seconds)
-    Run.objects.create(batch=batch, way="plain", number=number)
+    Run.objects.create(batch=batch, sent_as="tasks", number=number)
 
 
 @shared_task(ignore_result=False)
@@ -23,14 +23,14 @@ def with_result(batch: str, number: int, seconds: float) -> int:
 @shared_task
 def poison(batch: str, number: int, seconds: float) -> None:
     """Leave a row for this start, then kill the process."""
-    Run.objects.create(batch=batch, way="poison", number=number)
+    Run.objects.create(batch=batch, sent_as="poison", number=number)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 @shared_task
 def greedy(batch: str, number: int, seconds: float) -> None:
     """Leave a row for this start, then take memory until somebody stops it."""
-    Run.objects.create(batch=batch, way="greedy", number=number)
+    Run.objects.create(batch=batch, sent_as="greedy", number=number)
     taken = []
     while True:
         taken.append(bytearray(os.urandom(2**20)))
@@ -42,4 +42,4 @@ def compute(batch: str, number: int, seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         pass
-    Run.objects.create(batch=batch, way="plain", number=number)
+    Run.objects.create(batch=batch, sent_as="tasks", number=number)

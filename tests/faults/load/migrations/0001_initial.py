@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("batch", models.CharField(max_length=50)),
-                ("way", models.CharField(max_length=10)),
+                ("sent_as", models.CharField(max_length=10)),
                 ("number", models.IntegerField()),
                 ("finished_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],

@@ -3,8 +3,7 @@ import time
 import traceback
 
 from django.core.management.base import BaseCommand
-from jobs import submit
-from load import tasks
+from load import tasks as load_tasks
 
 
 class Command(BaseCommand):
@@ -12,20 +11,22 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("batch")
-        parser.add_argument("--plain", type=int, default=0, metavar="N")
+        parser.add_argument("--tasks", type=int, default=0, metavar="N")
         parser.add_argument("--jobs", type=int, default=0, metavar="N")
         parser.add_argument("--seconds", type=float, default=0, help="how long each one works")
-        parser.add_argument("--task", default="plain", help="the plain tasks' name in load.tasks")
+        parser.add_argument("--function", default="plain", help="which one of load.tasks the plain tasks call")
 
-    def handle(self, batch, plain, jobs, seconds, task, **options):
-        def send_plain(number):
-            getattr(tasks, task).delay(batch, number, seconds)
+    def handle(self, batch, tasks, jobs, seconds, function, **options):
+        def send_task(number):
+            getattr(load_tasks, function).delay(batch, number, seconds)
 
         def send_job(number):
+            from jobs import submit  # here, because a project may have no jobs
+
             submit("load", batch=batch, number=number, seconds=seconds)
 
-        met = {"plain": Met(send_plain, plain), "ledger": Met(send_job, jobs)}
-        for number in range(max(plain, jobs)):
+        met = {"tasks": Met(send_task, tasks), "jobs": Met(send_job, jobs)}
+        for number in range(max(tasks, jobs)):
             for way in met.values():
                 way.submit(number)
         self.stdout.write(json.dumps({name: way.as_dict() for name, way in met.items()}))

@@ -9,19 +9,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.tally import Tally, write
+from tests.faults.counts import Counts, write
 from tests.running.stack import Stack
 from tests.running.waiting import TookTooLong, wait_for
 
 BACK_AT_WORK = 90  # seconds after a fault's end in which every job has begun its last attempt
-WAYS = ("plain", "ledger")
+WAYS = ("tasks", "jobs")
 UNFINISHED = ("waiting", "running")
 KEPT = "dead-letters"  # the queue of messages that were given up
 
 RUNS = """
-SELECT way, number, count(*), extract(epoch FROM max(finished_at)) FROM load_run WHERE batch = '{batch}'
-GROUP BY way, number
+SELECT sent_as, number, count(*), extract(epoch FROM max(finished_at)) FROM load_run WHERE batch = '{batch}'
+GROUP BY sent_as, number
 """
+# How often a task of the batch is named among those that workers work on.
+ACTIVE = "from config.celery import app; print(str(app.control.inspect(timeout=5).active()).count({batch!r}))"
 JOBS = """
 SELECT arguments->>'number', status, attempts, extract(epoch FROM started_at) FROM jobs_job
 WHERE arguments->>'batch' = '{batch}'
@@ -30,7 +32,7 @@ WHERE arguments->>'batch' = '{batch}'
 
 @dataclass(frozen=True)
 class Sent:
-    """What the callers met who submitted a batch, one way."""
+    """What the callers met who submitted the tasks, or the jobs, of a batch."""
 
     submitted: int
     refused: list[int]  # the numbers whose callers got an exception
@@ -45,27 +47,28 @@ class Sent:
 def send(
     stack: Stack,
     batch: str,
-    plain: int = 0,
+    tasks: int = 0,
     jobs: int = 0,
     seconds: float = 0,
-    task: str = "plain",
+    function: str = "plain",
     environment: dict[str, str] | None = None,
 ) -> dict[str, Sent]:
-    """Submit a batch from web, with these changes of its environment; return what the callers of each way met."""
+    """Submit a batch from web, with these changes of its environment; return what the callers met, for each of WAYS."""
     changes = [f"--env={name}={value}" for name, value in (environment or {}).items()]
-    command = ["python", "manage.py", "submit", batch, "--plain", str(plain), "--jobs", str(jobs)]
-    command += ["--seconds", str(seconds), "--task", task]
+    command = ["python", "manage.py", "submit", batch, "--tasks", str(tasks), "--jobs", str(jobs)]
+    command += ["--seconds", str(seconds), "--function", function]
     done = stack.compose("exec", "--no-TTY", *changes, "web", *command)
     print(done.stderr)  # pytest shows it when the test fails
     return {way: Sent(**met) for way, met in json.loads(done.stdout).items()}
 
 
-class Trial:
+class FaultRun:
     """Used in a `with`: the block submits work and makes a fault and undoes it; its end is the fault's end. Then the
     stack is made healthy, whatever happened, and if the block raised nothing, the batch is waited for, at most
     `seconds`, counted and judged.
 
-    `late`: the ways whose work comes back by a time limit. Other trials may run meanwhile; settle() judges them.
+    `ways`: what the project can do: WAYS, or only the first one if it has no jobs. `late`: the ways whose work comes
+    back by a time limit. Other runs may begin meanwhile; wait_until_idle() judges them.
     """
 
     def __init__(
@@ -74,43 +77,50 @@ class Trial:
         broker: str,
         case: str,
         file: Path,
+        ways: Iterable[str] = WAYS,
         seconds: float = 120,
         late: Iterable[str] = (),
     ):
         self.stack, self.broker, self.case, self.file = stack, broker, case, file
-        self.seconds, self.late = seconds, late
+        self.ways, self.seconds, self.late = ways, seconds, late
         self.batch = f"{case[0]}-{secrets.token_hex(3)}"
         self.sent = {way: Sent(0, [], [], 0) for way in WAYS}
         self.fault_ended = 0.0  # since the epoch, as all times here: containers share this machine's clock
 
-    def submit(self, plain: int, jobs: int, seconds: float = 0, task: str = "plain") -> None:
-        """Submit plain tasks and jobs that work for `seconds` each."""
-        self.sent = send(self.stack, self.batch, plain, jobs, seconds, task)
+    def submit(self, tasks: int, jobs: int, seconds: float = 0, function: str = "plain") -> None:
+        """Submit plain tasks, and jobs if the project has any, that work for `seconds` each."""
+        self.sent = send(self.stack, self.batch, tasks, jobs if "jobs" in self.ways else 0, seconds, function)
 
     def wait_until_worked_on(self, count: int = 30) -> None:
         """Return when `count` of each way are finished. Raises TookTooLong after a minute."""
 
         def worked_on():
-            return all(len(self.runs()[way]) >= min(count, self.sent[way].submitted) for way in WAYS)
+            return all(len(self.runs()[way]) >= min(count, self.sent[way].submitted) for way in self.ways)
 
         wait_for(worked_on, f"{count} finished of each way", seconds=60)
 
     def wait_until_started(self) -> None:
-        """Return when the first job runs. Raises TookTooLong after a minute."""
-        wait_for(lambda: any(job["status"] == "running" for job in self.jobs()), "the start of a job", seconds=60)
+        """Return when the first job runs, or the first task if there are no jobs. Raises TookTooLong after a minute."""
 
-    def __enter__(self) -> "Trial":
+        def started():
+            if "jobs" in self.ways:
+                return any(job["status"] == "running" for job in self.jobs())
+            return self.stack.shell(ACTIVE.format(batch=self.batch)) != "0"
+
+        wait_for(started, "the start of the first one", seconds=60)
+
+    def __enter__(self) -> "FaultRun":
         return self
 
     def __exit__(self, error, *_) -> None:
         self.fault_ended = time.time()
         make_healthy(self.stack)
-        in_time = [way for way in WAYS if way not in self.late]
+        in_time = [way for way in self.ways if way not in self.late]
         if in_time and not error:
-            with suppress(TookTooLong):  # the tallies say how many are not
+            with suppress(TookTooLong):  # the counts say how many are not finished
                 wait_for(lambda: self.finished(in_time), "the whole batch", self.seconds)
-            complaints = self.complaints(in_time)
-            assert not complaints, "\n".join(complaints)
+            violations = self.violations(in_time)
+            assert not violations, "\n".join(violations)
 
     def runs(self) -> dict[str, dict[int, tuple[int, float]]]:
         """Return for each way and number how often it was finished, and when for the last time."""
@@ -120,12 +130,14 @@ class Trial:
         return found
 
     def jobs(self) -> list[dict]:
-        """Return the rows of the batch's jobs."""
+        """Return the rows of the batch's jobs. None if the project has no jobs."""
+        if "jobs" not in self.ways:
+            return []
         names = ["number", "status", "attempts", "started_at"]
         return [dict(zip(names, row, strict=True)) for row in self.stack.sql(JOBS.format(batch=self.batch))]
 
     def finished(self, ways: Iterable[str]) -> bool:
-        """Are all that were accepted finished, these ways?"""
+        """Are all that were accepted finished, of these ways?"""
         runs = self.runs()
         return all(self.sent[way].accepted <= runs[way].keys() for way in ways)
 
@@ -146,20 +158,20 @@ class Trial:
         counts.pop(KEPT, None)
         return sum(map(int, counts.values()))
 
-    def tally(self, way: str) -> Tally:
+    def count(self, way: str) -> Counts:
         """Count one way's half of the batch, write it to the file, and return it."""
         sent, runs = self.sent[way], self.runs()[way]
         unfinished = sent.accepted - runs.keys()
         stuck = 0
-        if unfinished and way == "plain":
+        if unfinished and way == "tasks":
             stuck = min(len(unfinished), self.messages())
         elif unfinished:
             stuck = sum(job["status"] in UNFINISHED for job in self.jobs())
         last = max((finished_at for _, finished_at in runs.values()), default=None)
-        tally = Tally(
-            broker=self.broker,
+        counts = Counts(
+            broker=self.broker if "jobs" in self.ways else f"{self.broker}, jobs: none",
             case=self.case,
-            way=way,
+            sent_as=way,
             submitted=sent.submitted,
             refused=len(sent.refused),
             errors=sent.errors,
@@ -170,44 +182,44 @@ class Trial:
             twice=sum(executions > 1 for executions, _ in runs.values()),
             last=last and round(last - self.fault_ended, 1),
         )
-        write(tally, self.file)
-        return tally
+        write(counts, self.file)
+        return counts
 
-    def complaints(self, ways: Iterable[str] = WAYS) -> list[str]:
-        """Count these ways' halves of the batch, and return what is wrong."""
-        judges = {"plain": self._complaints_of_plain, "ledger": self._complaints_of_ledger}
-        return [complaint for way in ways for complaint in judges[way](self.tally(way))]
+    def violations(self, ways: Iterable[str] | None = None) -> list[str]:
+        """Count these ways' halves of the batch, or both, and return what is wrong."""
+        judges = {"tasks": self._violations_of_tasks, "jobs": self._violations_of_jobs}
+        return [violation for way in ways or self.ways for violation in judges[way](self.count(way))]
 
-    def _complaints_of_plain(self, tally: Tally) -> Iterator[str]:
+    def _violations_of_tasks(self, counts: Counts) -> Iterator[str]:
         """What was accepted is finished at least once; who was refused has got an exception."""
-        if tally.lost or tally.stuck:
-            yield f"plain tasks are lost or stuck: {tally}"
+        if counts.lost or counts.stuck:
+            yield f"plain tasks are lost or stuck: {counts}"
 
-    def _complaints_of_ledger(self, tally: Tally) -> Iterator[str]:
-        """Nothing is refused, lost, stuck or worked twice, and work goes on in time."""
-        if tally.refused or tally.lost or tally.stuck or tally.twice:
-            yield f"jobs are refused, lost, stuck or worked twice: {tally}"
+    def _violations_of_jobs(self, counts: Counts) -> Iterator[str]:
+        """Nothing is refused, lost, stuck or worked on twice, and work goes on in time."""
+        if counts.refused or counts.lost or counts.stuck or counts.twice:
+            yield f"jobs are refused, lost, stuck or worked on twice: {counts}"
         back = max(float(job["started_at"] or 0) for job in self.jobs()) - self.fault_ended
         if back > BACK_AT_WORK:
-            yield f"a job was started only {back:.0f} s after the fault: {tally}"
+            yield f"a job was started only {back:.0f} s after the fault: {counts}"
 
 
 def make_healthy(stack: Stack) -> None:
     """Start what was stopped, and wait until all is healthy. Raises StackError, and TookTooLong after three minutes."""
-    services = set(stack.compose("config", "--services").stdout.split()) - {"migrate"}
+    services = set(stack.services()) - {"migrate"}
     # One by one, and not with --wait: compose gives up at once when one is still unhealthy, as after a pause.
     for service in services - set(stack.compose("ps", "--services", "--status", "running").stdout.split()):
         stack.compose("up", "--detach", "--no-deps", service)
     wait_for(lambda: not stack.not_healthy(), "a healthy stack", seconds=180)
 
 
-def settle(trials: list[Trial], seconds: float) -> None:
+def wait_until_idle(fault_runs: list[FaultRun], seconds: float) -> None:
     """Wait, at most `seconds` from the last fault's end, until no message and no row would start anything again; then
     count and judge it for good.
     """
-    end = max((trial.fault_ended for trial in trials), default=0) + seconds
-    for trial in trials:
-        with suppress(TookTooLong):  # the tally says how many are not
-            wait_for(trial.over, "the end of the batch", max(1, end - time.time()))
-    complaints = [complaint for trial in trials for complaint in trial.complaints()]
-    assert not complaints, "\n".join(complaints)
+    end = max((fault_run.fault_ended for fault_run in fault_runs), default=0) + seconds
+    for fault_run in fault_runs:
+        with suppress(TookTooLong):  # the counts say how many are not finished
+            wait_for(fault_run.over, "the end of the batch", max(1, end - time.time()))
+    violations = [violation for fault_run in fault_runs for violation in fault_run.violations()]
+    assert not violations, "\n".join(violations)

@@ -1,4 +1,4 @@
-"""What became of a batch: a line of the table."""
+"""How many of a batch were lost or worked on twice: a line of the table in docs/faults.md."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -10,12 +10,12 @@ FOLDER = TEMPLATE / ".faults"
 
 
 @dataclass(frozen=True)
-class Tally:
-    """How a batch of plain tasks, or of jobs of the ledger, came through a fault."""
+class Counts:
+    """How the plain tasks, or the jobs, of a batch came through a fault."""
 
-    broker: str
+    broker: str  # and "jobs: none" for a project without jobs
     case: str  # the issue's letter, and what happened
-    way: str  # plain or ledger
+    sent_as: str  # tasks or jobs
     submitted: int
     refused: int  # the caller got an exception
     errors: list[str]  # which ones
@@ -28,21 +28,21 @@ class Tally:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        return self.case, self.broker, self.way
+        return self.case, self.broker, self.sent_as
 
 
 def file(long: bool) -> Path:
-    """Return the file with a tally a line; a later one of the same case replaces the earlier."""
+    """Return the file with one line for each of the Counts; a later one of the same case replaces an earlier one."""
     return FOLDER / ("long.jsonl" if long else "short.jsonl")
 
 
-def write(tally: Tally, path: Path) -> None:
+def write(counts: Counts, path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     with path.open("a") as lines:
-        lines.write(json.dumps(asdict(tally)) + "\n")
+        lines.write(json.dumps(asdict(counts)) + "\n")
 
 
-def read(path: Path) -> list[Tally]:
-    """Return the newest tally of each case, by the cases' letters."""
-    newest = {tally.key: tally for tally in (Tally(**json.loads(line)) for line in path.read_text().splitlines())}
+def read(path: Path) -> list[Counts]:
+    """Return the newest Counts of each case, by the cases' letters."""
+    newest = {counts.key: counts for counts in (Counts(**json.loads(line)) for line in path.read_text().splitlines())}
     return [newest[key] for key in sorted(newest)]
