@@ -43,16 +43,18 @@ def test_a_task_that_the_worker_does_not_know_is_kept(worker, command, dead_lett
 
 
 @needs_broker
-def test_a_rejected_task_is_kept_until_a_person_requeues_it(worker, command, dead_letter):
-    refusing.add("a")
-    sent = picky.delay("a")
-    assert dead_letter(sent.id).startswith(f"{sent.id} {picky.name} ('a',)")
+@pytest.mark.parametrize("countdown", [None, 1])
+def test_a_rejected_task_is_kept_until_a_person_requeues_it(worker, command, dead_letter, countdown):
+    name = f"countdown {countdown}"
+    refusing.add(name)
+    sent = picky.apply_async((name,), countdown=countdown)
+    assert dead_letter(sent.id).startswith(f"{sent.id} {picky.name} ('{name}',)")
     assert dead_letter(sent.id)  # looking at it leaves it where it is
 
     refusing.clear()
     assert command("--requeue", sent.id).startswith(f"requeued: {sent.id}")
 
-    wait_for(lambda: done == ["a"], "the task", seconds=20)
+    wait_for(lambda: name in done, "the task", seconds=20)
     with pytest.raises(CommandError):
         command(sent.id)
 
