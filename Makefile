@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # The template's own code, and the folders of the generated project whose code is copied as it is.
-CODE := hooks tests bench docs $(addprefix '{{cookiecutter.project_slug}}'/,accounts example jobs ops tests manage.py)
+CODE := answer_checks.py cookiecutter_2_7_is_needed.py hooks tests bench docs $(addprefix '{{cookiecutter.project_slug}}'/,accounts example jobs ops tests manage.py)
 RUFF := $(BIN)/ruff --config pyproject.toml
 
 help: ## Print the commands

@@ -33,8 +33,8 @@ ONLY_WITH = [
     ("{{ cookiecutter.__use_redis }}" == "y", ["deploy/redis/redis.conf"]),
     ("{{ cookiecutter.web_proxy }}" == "nginx", ["compose.tls.yaml", "deploy/nginx"]),
 ]
-# The folder in the template that this project was made from: hooks are rendered in the template's folder.
-SOURCE = Path(r"{{ lipsum.__globals__.os.getcwd() }}", "{{ '{{cookiecutter.project_slug}}' }}")
+# The folder in the template that this project was made from. answer_checks.py says where the template is.
+SOURCE = Path(r"{{ template_folder }}", "{{ '{{cookiecutter.project_slug}}' }}")
 
 
 def main() -> None:

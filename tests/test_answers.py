@@ -2,7 +2,6 @@
 
 import ast
 import json
-import keyword
 import subprocess
 import sys
 import tomllib
@@ -10,22 +9,18 @@ from pathlib import Path
 
 import pytest
 
+import answer_checks
 from tests.answers import CONTEXT, PACKAGE_PROMPTS, TEMPLATE, every
 
+# One for each prompt: test_answer_checks.py has the others.
 BAD = {
-    "project_name": ["", "  ", "two\nlines"],
-    "project_slug": [
-        *["", ".", "..", "a/b", "/tmp/outside", "two words", "with-dash", "3d", "Upper", "ümlaut"],
-        *["_x", "x_", "a__b", "x" * 41],
-        *["class", "import", "match", "django", "celery", "redis", "kombu", "config", "jobs", "ops", "tests"],
-        *["test", "accounts", "example", "dispatcher", "templates"],
-        *["site", "web"],
-    ],
-    "description": ["two\nlines"],
-    "author_name": [" "],
-    "email": ["", "nobody", "@example.com", "you@", "a@b@c", "you @example.com", 'you"@example.com', "you@exämple.com"],
-    "domain_name": ["", "https://example.com", "exa mple.com", "example.com/path", "example.com:8000", ".com", "a..b"],
-    "timezone": ["", "Mars/Olympus", "Europe/Wien ", "../etc/passwd"],
+    "project_name": "two\nlines",
+    "project_slug": "../outside",
+    "description": "two\nlines",
+    "author_name": " ",
+    "email": "nobody",
+    "domain_name": "https://example.com",
+    "timezone": "Mars/Olympus",
 }
 
 NASTY = 'It\'s "quoted" \\ back\\nslash {braces} {{ x }} {% y %} <b>&amp; $HOME `id` ünï 日本 😀 # % 100'
@@ -46,7 +41,7 @@ def cookiecutter(tmp_path, monkeypatch):
     return run
 
 
-@pytest.mark.parametrize(("prompt", "answer"), [(prompt, answer) for prompt in BAD for answer in BAD[prompt]])
+@pytest.mark.parametrize(("prompt", "answer"), BAD.items())
 def test_a_bad_answer_is_refused_in_one_line_and_leaves_nothing(cookiecutter, prompt, answer):
     done = cookiecutter("--no-input", f"{prompt}={answer}")
 
@@ -57,11 +52,12 @@ def test_a_bad_answer_is_refused_in_one_line_and_leaves_nothing(cookiecutter, pr
     assert list(cookiecutter.here.iterdir()) == []
 
 
-def test_a_bad_answer_typed_at_the_prompt_is_refused_too(cookiecutter):
-    done = cookiecutter(typed="My Project\nclass\n" + "\n" * 20)
+def test_a_bad_answer_is_refused_before_the_next_question(cookiecutter):
+    done = cookiecutter(typed="My Project\nclass\n")
 
     assert done.returncode == 1
-    assert "project_slug 'class' is taken" in done.stderr
+    assert "project_slug 'class' is already the name of" in done.stderr
+    assert CONTEXT["__prompts__"]["description"] not in done.stdout
     assert list(cookiecutter.here.iterdir()) == []
 
 
@@ -131,16 +127,14 @@ def test_every_prompt_has_a_label_and_every_choice_says_when_to_take_it():
     assert "[" not in json.dumps(labels).replace("[]", ""), "rich takes square brackets for markup and drops them"
 
 
-def test_no_slug_may_be_a_keyword_or_a_module_that_the_project_imports(bake):
-    reserved = set(CONTEXT["_reserved_slugs"])
+def test_no_slug_may_be_a_module_that_the_project_imports(bake):
     imported = set()
     for answers in every(*PACKAGE_PROMPTS):
         for file in bake(**answers).rglob("*.py"):
             imported |= _imports(file)
 
-    soft = {word for word in keyword.softkwlist if word.isidentifier() and not word.startswith("_")}
-    assert {word for word in keyword.kwlist if word.islower()} | soft <= reserved
-    assert {name.lower() for name in imported if not name.startswith("_")} <= reserved  # a disk may ignore case
+    names = {name.lower() for name in imported if not name.startswith("_")}  # a disk may ignore case
+    assert names <= answer_checks.TAKEN
 
 
 def _imports(file: Path) -> set[str]:
