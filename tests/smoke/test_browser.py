@@ -181,7 +181,7 @@ def test_somebody_else_finds_neither_the_job_nor_its_file(visit):
         assert page.request.get(f"{job}download/").ok
 
     with visit("grace", expected="404 (Not Found)") as page:
-        expect(page.get_by_text("Nothing yet.")).to_be_visible()
+        expect(page.get_by_text("You have no jobs yet.")).to_be_visible()
         assert page.goto(job).status == 404
         assert page.goto(f"{job}download/").status == 404
 
@@ -300,7 +300,7 @@ def test_a_person_changes_the_password_and_logs_in_with_it(visit):
     with visit("edsger") as page:
         page.get_by_role("link", name="edsger").click()
         page.get_by_label("Old password").fill(PASSWORD)
-        page.get_by_label("New password", exact=True).fill(changed)
+        page.get_by_label("New password:", exact=True).fill(changed)
         page.get_by_label("New password confirmation").fill(changed)
         page.get_by_role("main").get_by_role("button").click()
         page.wait_for_url("**/password/change/done/")

@@ -77,8 +77,8 @@ def ada(transactional_db):
 
 @pytest.fixture
 def retries(monkeypatch) -> Iterator[list]:
-    """The reasons of all retries so far. The delay before each retry is half a second."""
-    monkeypatch.setattr("celery.app.autoretry.get_exponential_backoff_interval", lambda **options: 0.5)
+    """The reasons of all retries so far. The delay before each retry is a second."""
+    monkeypatch.setattr("celery.app.autoretry.get_exponential_backoff_interval", lambda **options: 1)
     reasons = []
 
     def note(reason, **kwargs):
