@@ -174,7 +174,8 @@ def test_slow_clients_keep_nobody_out(stack, answers):
         for said in [b""] * silent + [b"GET / HTTP/1.1\r\nHost: example.com\r\nX-Slow: "] * halves:
             slow.append(socket.create_connection(("127.0.0.1", port), timeout=5))
             slow[-1].sendall(said)
-        assert stack.visitor.page()
+        # With a connection of its own: gunicorn may be closing the one on which a body was refused before.
+        assert requests.get(stack.visitor.url, headers=stack.visitor.session.headers, timeout=30).status_code == 200
     finally:
         for connection in slow:
             connection.close()
