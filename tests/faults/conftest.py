@@ -3,8 +3,9 @@
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,23 +25,23 @@ COMES_BACK = 3 * HARD_LIMIT + 10
 
 
 @pytest.fixture(scope="module", params=every("broker"), ids=named)
-def answers(request) -> Answers:
+def answers(request: pytest.FixtureRequest) -> Answers:
     return request.param
 
 
 @pytest.fixture(scope="module")
-def broker(answers) -> str:
-    return answers["broker"]
+def broker(answers: Answers) -> str:
+    return str(answers["broker"])
 
 
 @pytest.fixture(scope="session")
-def long_form(request):
+def long_form(request: pytest.FixtureRequest) -> None:
     if not request.config.getoption("--long"):
         pytest.skip("long form: make faults")
 
 
 @pytest.fixture(scope="module")
-def stack(running, answers, broker):
+def stack(running: Callable, answers: Answers, broker: str) -> Iterator[Stack]:
     with running(change=prepare, **answers) as stack:
         note_versions(stack, broker)
         yield stack
@@ -78,17 +79,19 @@ def prepare(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def fault_runs(stack) -> list[FaultRun]:
+def fault_runs(stack: Stack) -> list[FaultRun]:
     """The faults on this stack so far."""
     return []
 
 
 @pytest.fixture
-def fault_run(stack, answers, broker, fault_runs, file) -> Callable[..., FaultRun]:
+def fault_run(
+    stack: Stack, answers: Answers, broker: str, fault_runs: list[FaultRun], file: Path
+) -> Callable[..., FaultRun]:
     """Return a function that begins a fault run of this case on the stack."""
     ways = WAYS[:1] if answers.get("jobs") == "none" else WAYS
 
-    def begin(case: str, **options) -> FaultRun:
+    def begin(case: str, **options: Any) -> FaultRun:
         fault_runs.append(FaultRun(stack, broker, case, file, ways, **options))
         return fault_runs[-1]
 
@@ -96,7 +99,7 @@ def fault_run(stack, answers, broker, fault_runs, file) -> Callable[..., FaultRu
 
 
 @pytest.fixture(scope="session")
-def file(request) -> Path:
+def file(request: pytest.FixtureRequest) -> Path:
     """The file of counts, new."""
     path = counts.file(long=request.config.getoption("--long"))
     path.unlink(missing_ok=True)

@@ -94,7 +94,7 @@ class FaultRun:
     def wait_until_worked_on(self, count: int = 30) -> None:
         """Return when `count` of each way are finished. Raises TookTooLong after a minute."""
 
-        def worked_on():
+        def worked_on() -> bool:
             return all(len(self.runs()[way]) >= min(count, self.sent[way].submitted) for way in self.ways)
 
         wait_for(worked_on, f"{count} finished of each way", seconds=60)
@@ -102,7 +102,7 @@ class FaultRun:
     def wait_until_started(self) -> None:
         """Return when the first job runs, or the first task if there are no jobs. Raises TookTooLong after a minute."""
 
-        def started():
+        def started() -> bool:
             if "jobs" in self.ways:
                 return any(job["status"] == "running" for job in self.jobs())
             return self.stack.shell(ACTIVE.format(batch=self.batch)) != "0"
@@ -112,7 +112,7 @@ class FaultRun:
     def __enter__(self) -> "FaultRun":
         return self
 
-    def __exit__(self, error, *_) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         self.fault_ended = time.time()
         make_healthy(self.stack)
         in_time = [way for way in self.ways if way not in self.late]

@@ -6,23 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import SLUG
 from tests.faults.conftest import COMES_BACK, prepare
 from tests.faults.fault_run import wait_until_idle
 
 pytestmark = pytest.mark.usefixtures("long_form")
 
-IMAGE = f"{SLUG}:clock"
-DOCKERFILE = f"""
-FROM {SLUG}:development
+DOCKERFILE = """
+FROM {image}
 USER root
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends libfaketime
 USER 1000:1000
 """
-WITH_A_CLOCK = f"""
+WITH_A_CLOCK = """
 services:
   worker:
-    image: {IMAGE}
+    image: ${COMPOSE_PROJECT_NAME}:clock
     environment:
       LD_PRELOAD: /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1
       FAKETIME_TIMESTAMP_FILE: /app/var/clock
@@ -40,13 +38,15 @@ def stack(running, broker):
         (folder / "compose.clock.yaml").write_text(WITH_A_CLOCK)
 
     with running(change=change, broker=broker) as stack:
-        built = stack.run("docker", "build", "--quiet", "--tag", IMAGE, "-", input=DOCKERFILE)
+        image = stack.image("clock")
+        dockerfile = DOCKERFILE.format(image=stack.image("development"))
+        built = stack.run("docker", "build", "--quiet", "--tag", image, "-", input=dockerfile)
         if built.returncode:
             pytest.skip(f"no image with libfaketime: {built.stderr.splitlines()[-1]}")
         stack.environment["COMPOSE_FILE"] = "compose.yaml:compose.override.yaml:compose.clock.yaml"
         stack.compose("up", "--detach", "--no-deps", "--wait", "worker")
         yield stack
-    subprocess.run(["docker", "image", "rm", "--force", IMAGE], capture_output=True, check=False)
+    subprocess.run(["docker", "image", "rm", "--force", image], capture_output=True, check=False)
 
 
 def seconds_ahead(stack) -> float:

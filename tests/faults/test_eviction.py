@@ -58,7 +58,7 @@ def experiment(stack, file):
     def make(policy: str) -> Eviction:
         redis("FLUSHALL")
         redis("CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", policy)
-        environment = {"TASK_BROKER_URL": f"{address}/2", "CACHE_URL": f"{address}/3"}
+        environment = {"CELERY_BROKER_URL": f"{address}/2", "CACHE_URL": f"{address}/3"}
         send(stack, "evicted", tasks=QUEUED, environment=environment)
         queued = int(redis("-n", "2", "LLEN", "default"))
         redis("CONFIG", "SET", "maxmemory", str(used_memory(stack, "cache") + HEADROOM))

@@ -3,6 +3,7 @@
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ RESULTS = {"redis": "cache", "rabbitmq": "redis"}  # which service has the resul
 RESULTS_ELSEWHERE = """
 x-results: &results
   environment:
-    TASK_RESULTS_URL: redis://:${CACHE_PASSWORD}@cache:6379/1
+    CELERY_RESULT_BACKEND: redis://:${CACHE_PASSWORD}@cache:6379/1
 services:
   web: *results
   worker: *results
@@ -91,8 +92,8 @@ def test_two_beats_tick_as_often_as_one(stack, broker, fault_runs, file):
         stack.compose(*scale, "beat=1", "beat")
 
     case = f"i: two beats for {seconds} s"
-    numbers = {"submitted": one, "finished": two, "lost": max(0, one - two), "twice": max(0, two - one)}
-    told = {"refused": 0, "errors": [], "slowest": 0, "stuck": 0, "last": None}
+    numbers: dict[str, Any] = {"submitted": one, "finished": two, "lost": max(0, one - two), "twice": max(0, two - one)}
+    told: dict[str, Any] = {"refused": 0, "errors": [], "slowest": 0, "stuck": 0, "last": None}
     counts.write(counts.Counts(broker=broker, case=case, sent_as="tick", **numbers, **told), file)
     assert abs(two - one) <= 1  # the first or the last one may fall on either side
 
@@ -184,6 +185,18 @@ def test_a_result_backend_that_is_stopped_is_told_to_callers_who_want_a_result(s
         stack.compose("stop", results)
         case.submit(tasks=3, jobs=20, function="with_result")
         stack.compose("start", results)
+
+
+def test_a_result_backend_that_is_stopped_does_not_concern_callers_who_want_no_result(stack, broker, fault_run):
+    results = RESULTS[broker]
+    with fault_run("m: the result backend is stopped at submit, no result is wanted") as case:
+        stack.compose("stop", results)
+        try:
+            case.submit(tasks=20, jobs=20)
+            case.wait_until_worked_on(20)
+        finally:
+            stack.compose("start", results)
+    assert not case.sent["tasks"].refused
 
 
 def test_in_the_end_nothing_is_lost_and_no_job_was_worked_twice(fault_runs):

@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from tests.conftest import SLUG
 from tests.faults.conftest import prepare
 from tests.faults.memory import limit_memory, relieve
 from tests.running.stack import Stack
@@ -19,20 +18,20 @@ def stack(running, broker):
         yield stack
 
 
-def image() -> str:
+def image_id(stack: Stack) -> str:
     """Return the id of the image that services are started from."""
-    command = ["docker", "image", "inspect", "--format", "{{.Id}}", f"{SLUG}:latest"]
+    command = ["docker", "image", "inspect", "--format", "{{.Id}}", stack.image("latest")]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.mark.parametrize(("count", "seconds"), [(300, 0.2), (12, 15)])
 def test_a_rolling_redeploy_loses_nothing(stack, fault_run, count, seconds):
-    before = image()
+    before = image_id(stack)
     with fault_run(f"l: a new release under {count} tasks of {seconds} s") as case:
         case.submit(tasks=count, jobs=count, seconds=seconds)
         case.wait_until_started()
         release(stack)
-    assert image() != before
+    assert image_id(stack) != before
 
 
 def release(stack: Stack) -> None:

@@ -8,6 +8,7 @@ from accounts.forms import PasswordResetMailForm
 
 
 @shared_task(
+    ignore_result=True,  # nobody may learn whether there was a mail to send, and the log says what failed
     autoretry_for=(OSError,),  # a mail server that is down or refuses the mail; smtplib's SMTPException is an OSError
     max_retries=8,
     # The longest delay before each retry, in seconds: 10, 20, 40 and so on up to 300. Celery picks a random delay below
@@ -34,12 +35,12 @@ def send_password_reset_mail(email: str, domain: str, use_https: bool) -> None:
         email_template_name="accounts/password_reset_email.txt",
         extra_email_context={
             "project_name": settings.PROJECT_NAME,
-            "valid_hours": settings.PASSWORD_RESET_TIMEOUT // 3600,
+            "valid_hours": str(settings.PASSWORD_RESET_TIMEOUT // 3600),
         },
     )
 
 
-@shared_task
+@shared_task(ignore_result=True)  # nobody asks how it ended, and the log says it
 def clear_sessions() -> None:
     """Delete expired sessions. Django leaves them in the database, so this should run about once a day."""
     call_command("clearsessions")

@@ -11,7 +11,9 @@ from ops.celery import shutdown, worker_heartbeat
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
 
 app = Celery("{{ cookiecutter.project_slug }}", task_cls="ops.celery.{{ cookiecutter.broker }}.task:Task")
-app.config_from_object("django.conf:settings", namespace="CELERY")
+# `force` loads the settings now. Otherwise Celery could read the variable CELERY_BROKER_URL before the settings have
+# put the password into it: exported_url_with_password() in config/settings/environment.py.
+app.config_from_object("django.conf:settings", namespace="CELERY", force=True)
 app.autodiscover_tasks()
 broker.install(app)
 app.steps["worker"].add(worker_heartbeat.WorkerHeartbeat)

@@ -11,7 +11,7 @@ from example.models import TaskRun
 
 @dataclass(frozen=True)
 class TaskOutcome:
-    """`state` is one of Celery's: PENDING (waiting or unknown), STARTED, RETRY, SUCCESS, FAILURE, REVOKED."""
+    """`state` is one of Celery's: PENDING (waiting, running or unknown), RETRY, SUCCESS, FAILURE, REVOKED."""
 
     state: str
     result: Any = None

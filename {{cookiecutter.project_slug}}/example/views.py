@@ -3,7 +3,7 @@
 import logging
 import platform
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import celery
 import django
@@ -64,13 +64,16 @@ def send(request: HttpRequest) -> HttpResponse:
     form = AddForm(request.POST)
     if not form.is_valid():
         return _render_home(request, form, status=400)
+    task_id = str(uuid4())
     try:
-        sent = add.delay(**form.cleaned_data)
+        # delay_on_commit(), but with an id that is known before the commit, because the redirect needs it. This view
+        # writes nothing, so there is no transaction: the task is sent at once, and an error of the broker arrives here.
+        add.apply_async_on_commit(kwargs=form.cleaned_data, task_id=task_id)
     except OperationalError as error:
         logger.warning("The broker can't be reached, so the task was not sent: %s", error)
         form.add_error(None, "The broker can't be reached, so the task was not sent.")
         return _render_home(request, form, status=503)
-    return redirect("example:task", task_id=sent.id)
+    return redirect("example:task", task_id=task_id)
 
 
 @login_required_in_production

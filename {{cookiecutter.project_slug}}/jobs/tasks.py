@@ -5,13 +5,13 @@ from celery import shared_task
 from jobs import cleanup, executor
 
 
-@shared_task
+@shared_task(ignore_result=True)  # the job's row says how it ended
 def execute_job(job_id: str) -> None:
     """Run the job with this primary key, unless another worker has it. The dispatcher sends this task."""
     executor.execute(job_id)
 
 
-@shared_task
+@shared_task(ignore_result=True)  # nobody asks how it ended, and the log says it
 def clean_up() -> None:
     """Delete old jobs and their files."""
     cleanup.delete_old_jobs()

@@ -4,9 +4,16 @@ It differs from production in what a developer sees (errors, reloads), and it ne
 the environment it uses SQLite and files under var/. Tasks run in real worker processes all the same.
 """
 
-from config.settings.environment import exit_on_misconfiguration
+from pathlib import Path
+
+from config.settings.environment import env, exit_on_misconfiguration
 
 with exit_on_misconfiguration():
+    # manage.py then has the same values as `make local`, such as SECRET_KEY. A variable that is set already stays as it
+    # is. A container gets what compose passes on, as in production, and must not find more in the mounted source.
+    if env.bool("READ_DOTENV", default=True):
+        env.read_env(Path(__file__).resolve().parents[2] / ".env")
+
     from config.settings.base import *
 
 DEBUG = True
@@ -19,7 +26,7 @@ if not CELERY_BROKER_URL:
     _folder = BASE_DIR / "var" / "broker"
     for _name in ("messages", "control"):
         (_folder / _name).mkdir(parents=True, exist_ok=True)
-    CELERY_BROKER_URL = "filesystem://"
+    CELERY_BROKER_URL = "filesystem://localhost"  # without a host name, Celery warns about it
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(_folder / "messages"),
         "data_folder_out": str(_folder / "messages"),

@@ -1,5 +1,6 @@
 """Read the environment: the variable NAME, or the file whose path is in NAME_FILE."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,6 +60,23 @@ def url_with_password(name: str, password: str) -> str:
         return url
     _, _, host = parts.netloc.rpartition("@")
     return parts._replace(netloc=f"{parts.username or ''}:{quote(secret, safe='')}@{host}").geturl()
+
+
+def exported_url_with_password(name: str, password: str) -> str:
+    """Return `url_with_password(name, password)`, and write this URL into the variable `name` of this process.
+
+    This is for CELERY_BROKER_URL and CELERY_RESULT_BACKEND. Celery reads these variables itself and prefers them to the
+    settings of the same names (celery/app/utils.py), so it would use a URL without its password.
+    """
+    if url := url_with_password(name, password):
+        os.environ[name] = url
+    return url
+
+
+def refuse_variable(name: str, reason: str, accept: str = "") -> None:
+    """Raise ImproperlyConfigured, with the reason, if the variable `name` is set to anything but `accept`."""
+    if env(name, default="") not in {"", accept}:
+        raise ImproperlyConfigured(f"{name} is set, but {reason}")
 
 
 @contextmanager

@@ -12,12 +12,12 @@ _REQUIRED = {
     "ALLOWED_HOSTS": "the names that the site answers to, such as {{ cookiecutter.domain_name }}",
     "DATABASE_URL": "postgres://user:password@host:5432/name",
 {% if cookiecutter.broker == "redis" %}
-    "TASK_BROKER_URL": "redis://:password@host:6379/0",
+    "CELERY_BROKER_URL": "redis://:password@host:6379/0",
 {% else %}
-    "TASK_BROKER_URL": "amqp://user:password@host:5672/vhost",
+    "CELERY_BROKER_URL": "amqp://user:password@host:5672/vhost",
 {% endif %}
 {% if cookiecutter.result_backend == "redis" %}
-    "TASK_RESULTS_URL": "redis://:password@host:6379/1",
+    "CELERY_RESULT_BACKEND": "redis://:password@host:6379/1",
 {% endif %}
     "CACHE_URL": "redis://:password@host:6379/0",
     "EMAIL_URL": "smtp+tls://user:password@host:587, or dummymail:// for a site that sends no mail",

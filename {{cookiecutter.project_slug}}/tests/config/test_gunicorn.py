@@ -11,6 +11,8 @@ from config import gunicorn as options
 from tests.support.processes import HOST, environment, get, gunicorn
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 PATH = "/nothing-here/"
 TLS = {"X-Forwarded-Proto": "https"}
 

@@ -11,6 +11,8 @@ from tests.support import failing
 from tests.support.processes import get, gunicorn, started
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 WORKER = ["celery", "-A", "config", "worker", "--concurrency", "1", "--without-gossip", "--without-mingle"]
 FROM_PROXY = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.1, 203.0.113.7", "User-Agent": "Test/1.0"}
 
@@ -22,7 +24,7 @@ def logs(tmp_path_factory):
     web, worker = folder / "web.log", folder / "worker.log"
     variables = {
         "DJANGO_SETTINGS_MODULE": "tests.support.production",
-        "TASK_BROKER_URL": "filesystem://",
+        "CELERY_BROKER_URL": "filesystem://",
         "CELERY_QUIET": "1",  # as in the Dockerfile
         "PYTHONWARNINGS": "ignore",  # Celery warns if root runs the tests
     }

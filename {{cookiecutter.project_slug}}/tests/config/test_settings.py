@@ -8,16 +8,19 @@ import pytest
 from django.conf import settings
 from django.core import signing
 
+from tests.support.processes import RESULTS
+
+pytestmark = pytest.mark.slow
+
 COMPLETE = {
     "SECRET_KEY": "abcde12345" * 5,
     "ALLOWED_HOSTS": "example.com",
     "DATABASE_URL": "postgres://user:password@localhost:5432/name",
-    "TASK_BROKER_URL": "memory://",
+    "CELERY_BROKER_URL": "memory://",
     "CACHE_URL": "locmemcache://",
     "EMAIL_URL": "dummymail://",
+    **RESULTS,
 }
-if "://" in (settings.CELERY_RESULT_BACKEND or ""):  # results go to a server
-    COMPLETE["TASK_RESULTS_URL"] = "cache+memory://"
 
 
 def check_production(environment):
@@ -134,7 +137,7 @@ def test_a_password_may_end_with_a_line_break_and_is_put_into_a_url_that_has_non
     )
 
     def completed(url):
-        environment = {"DATABASE_URL": url, "POSTGRES_PASSWORD_FILE": str(tmp_path / "password")}
+        environment = {**COMPLETE, "DATABASE_URL": url, "POSTGRES_PASSWORD_FILE": str(tmp_path / "password")}
         return run_in_production(environment, "-c", code).stdout
 
     assert completed("postgres://ada@db:5432/name") == "postgres://ada:it%27s%20%40%20secret@db:5432/name\n"

@@ -5,6 +5,7 @@ from html import unescape
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
@@ -104,10 +105,10 @@ def test_what_is_not_a_number_is_refused_beside_the_form(user_client):
 
 
 def test_a_broker_that_is_down_is_said_on_the_page(user_client, monkeypatch):
-    def refuse(**numbers):
+    def refuse(*args, **options):
         raise OperationalError("connection to 10.0.0.7 refused")
 
-    monkeypatch.setattr(add, "delay", refuse)
+    monkeypatch.setattr(add, "apply_async", refuse)
 
     answer = user_client.post("/add/", {"x": 4, "y": 5})
 
@@ -115,6 +116,18 @@ def test_a_broker_that_is_down_is_said_on_the_page(user_client, monkeypatch):
     page = unescape(answer.content.decode())
     assert "The broker can't be reached, so the task was not sent." in page
     assert "10.0.0.7" not in page  # names of our servers are for the log
+
+
+def test_a_sum_is_sent_only_when_the_transaction_around_the_view_is_committed(user_client, monkeypatch):
+    sent = []
+    monkeypatch.setattr(add, "apply_async", lambda *args, **options: sent.append(options))
+
+    with transaction.atomic():
+        answer = user_client.post("/add/", {"x": 4, "y": 5})
+        assert sent == []
+
+    assert [options["kwargs"] for options in sent] == [{"x": 4, "y": 5}]
+    assert answer["Location"] == f"/tasks/{sent[0]['task_id']}/"
 
 
 @pytest.mark.django_db

@@ -37,6 +37,7 @@ def test_a_sum_is_recorded_too(worker):
 
 
 def test_without_a_result_backend_the_outcome_is_what_the_task_recorded(transactional_db, monkeypatch):
+    monkeypatch.delenv("CELERY_RESULT_BACKEND", raising=False)  # Celery would prefer it to the setting
     monkeypatch.setitem(app.conf, "result_backend", None)
     assert get_outcome("1") == TaskOutcome("PENDING")
 

@@ -15,6 +15,8 @@ from django.conf import settings
 from tests.support.waiting import wait_for
 
 HOST = "example.com"
+# A project whose results go to a server needs its URL. Others refuse this variable.
+RESULTS = {"CELERY_RESULT_BACKEND": "cache+memory://"} if "://" in (settings.CELERY_RESULT_BACKEND or "") else {}
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -26,8 +28,8 @@ def environment(folder: Path) -> dict[str, str]:
         "SECRET_KEY": "abcde12345" * 5,
         "ALLOWED_HOSTS": HOST,
         "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
-        "TASK_BROKER_URL": "memory://",
-        "TASK_RESULTS_URL": "cache+memory://",
+        "CELERY_BROKER_URL": "memory://",
+        **RESULTS,
         "CACHE_URL": "locmemcache://",
         "EMAIL_URL": "dummymail://",
     }
