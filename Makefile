@@ -1,6 +1,6 @@
 # `make` prints the commands.
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick smoke faults bench lint format docs lock
+.PHONY: help demo check test quick smoke faults bench lint format docs lock
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,6 +14,9 @@ help: ## Print the commands
 
 demo: $(VENV)/installed ## Scaffold the default project, start it, run a sample task, print its result (KEEP=1: leave it running)
 	@$(BIN)/python -m tests.demo
+
+check: lint ## Run lint and the cheapest tests: in less than a minute
+	$(BIN)/pytest --quiet --numprocesses 2 tests/test_answer_checks.py tests/test_commits.py tests/test_render.py
 
 test: $(VENV)/installed lint quick ## Run all tests; without a Docker engine, those that need one are skipped and named
 	$(BIN)/pytest tests/smoke tests/faults
@@ -33,9 +36,10 @@ bench: $(VENV)/installed ## Measure how long a request takes with jobs and witho
 	$(BIN)/python -m bench.publish
 	$(BIN)/python -m bench.connections
 
-lint: $(VENV)/installed ## Check the style of all code that contains no Jinja
+lint: $(VENV)/installed ## Check the style of all code that contains no Jinja, and the types of the template's own code
 	$(RUFF) check --no-cache $(CODE)
 	$(RUFF) format --no-cache --check $(CODE)
+	$(BIN)/mypy
 
 format: $(VENV)/installed ## Format all code that contains no Jinja
 	$(RUFF) check --no-cache --fix $(CODE)

@@ -31,8 +31,8 @@ TEMPLATE = Path(__file__).resolve().parent
 MODULES = {
     "aiosmtpd", "amqp", "asgiref", "billiard", "celery", "click", "cookiecutter", "django", "django_celery_beat",
     "django_celery_results", "django_filters", "django_htmx", "drf_spectacular", "environ", "gunicorn", "honcho",
-    "kombu", "pil", "pip", "psycopg", "pytest", "pythonjsonlogger", "redis", "rest_framework", "ruff", "sqlparse",
-    "test", "uv", "vine", "watchfiles", "whitenoise", "yaml",
+    "kombu", "mypy", "pil", "pip", "psycopg", "pytest", "pythonjsonlogger", "redis", "rest_framework", "ruff",
+    "sqlparse", "test", "uv", "vine", "watchfiles", "whitenoise", "yaml",
 }
 # Folders and services of the project, and databases that PostgreSQL brings.
 PARTS = {

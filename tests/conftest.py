@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from pytest_cookies.plugin import Cookies
 
-from tests.answers import PROMPTS, TEMPLATE, every_pair
+from tests.answers import PROMPTS, TEMPLATE, Answers, every_pair
 from tests.packages import pyproject_of_all
 from tests.running import server
 from tests.running.stack import Stack, engine_answers, give_to_container_user
@@ -22,18 +23,18 @@ from tests.running.stack import Stack, engine_answers, give_to_container_user
 SLUG = "smoke_project"  # one for all: their images share the layers
 
 
-def pytest_addoption(parser):
+def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the whole fault suite, not its short form only")
 
 
 @pytest.fixture(scope="session")
-def bake(cookies_session) -> Callable[..., Path]:
+def bake(cookies_session: Cookies) -> Callable[..., Path]:
     """Return a function that renders the template in this process, once for each set of answers, and returns the
     project's folder. Whoever changes files there asks for `bake_fresh`.
     """
     baked: dict[tuple, Path] = {}
 
-    def _bake(**answers) -> Path:
+    def _bake(**answers: str | bool) -> Path:
         key = tuple(sorted(answers.items()))
         if key not in baked:
             baked[key] = _render(cookies_session, answers)
@@ -43,12 +44,12 @@ def bake(cookies_session) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def bake_fresh(cookies_session) -> Callable[..., Path]:
+def bake_fresh(cookies_session: Cookies) -> Callable[..., Path]:
     """Return a function that renders the template in this process and returns a folder of the caller's own."""
     return lambda **answers: _render(cookies_session, answers)
 
 
-def _render(cookies, answers) -> Path:
+def _render(cookies: Cookies, answers: Answers) -> Path:
     unknown = set(answers) - set(PROMPTS)  # cookiecutter ignores them silently
     assert not unknown, f"no such prompt: {unknown}"
     result = cookies.bake(extra_context=answers)
@@ -58,7 +59,7 @@ def _render(cookies, answers) -> Path:
 
 
 @pytest.fixture(scope="session")
-def generated_venv(bake) -> Path:
+def generated_venv(bake: Callable[..., Path]) -> Path:
     """Return the `bin` of a virtual environment with the packages of all answers, in the versions of constraints.txt.
 
     It is kept in the repository's folder and made again when the packages change.
@@ -82,29 +83,26 @@ def _make(venv: Path, pyproject: str, constraints: Path) -> None:
     uv = [sys.executable, "-m", "uv"]
     subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, venv], check=True)
     (venv / "pyproject.toml").write_text(pyproject)
-    install = [*uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", venv, "--require-hashes"]
-    what = ["--constraint", constraints, "--requirement", "pyproject.toml", "--group", "dev"]
+    install = [*uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(venv), "--require-hashes"]
+    what = ["--constraint", str(constraints), "--requirement", "pyproject.toml", "--group", "dev"]
     subprocess.run([*install, *what], cwd=venv, check=True)
     mark.write_text(key)
 
 
 @pytest.fixture(scope="session")
-def docker():
+def docker() -> None:
     if not engine_answers():
         pytest.skip("no Docker engine answers (docker info)")
-    yield
-    images = [f"{SLUG}:{tag}" for tag in ("development", "latest")]
-    subprocess.run(["docker", "image", "rm", "--force", *images], capture_output=True, check=False)
 
 
 @pytest.fixture(scope="session")
-def running(docker, bake_fresh) -> Iterator[Callable]:
+def running(docker: None, bake_fresh: Callable[..., Path]) -> Iterator[Callable]:
     """Return a context manager: a started stack with these answers, gone with its data afterwards.
 
     `change(folder)` may spoil the project before it starts; `seconds` is how long it may take to be healthy; with
     `production` it runs as on a server; `files` are the compose files, if not those that compose finds by itself.
     """
-    names = []
+    names: list[str] = []
 
     @contextmanager
     def _running(
@@ -112,7 +110,7 @@ def running(docker, bake_fresh) -> Iterator[Callable]:
         seconds: int = 180,
         production: bool = False,
         files: Iterable[str] = (),
-        **answers,
+        **answers: str | bool,
     ) -> Iterator[Stack]:
         folder = bake_fresh(project_slug=SLUG, **answers)
         if production:
@@ -129,7 +127,7 @@ def running(docker, bake_fresh) -> Iterator[Callable]:
             stack.down()
 
     yield _running
-    # Each build takes the image's name from the one before.
+    # A second build in a stack takes the image's name from the first one.
     for name in names:
         mine = f"label=com.docker.compose.project={name}"
         subprocess.run(["docker", "image", "prune", "--force", "--filter", mine], capture_output=True, check=False)

@@ -1,5 +1,6 @@
 """What one file of a generated project says, the others keep to. On a set of answers in which each pair meets."""
 
+import json
 import re
 import subprocess
 import sys
@@ -17,11 +18,16 @@ PRODUCTION = {
     "SECRET_KEY": "abcde12345" * 5,
     "ALLOWED_HOSTS": "example.com",
     "DATABASE_URL": "postgres://user:password@localhost:5432/name",
-    "TASK_BROKER_URL": "memory://",
-    "TASK_RESULTS_URL": "cache+memory://",
+    "CELERY_BROKER_URL": "memory://",
     "CACHE_URL": "locmemcache://",
     "EMAIL_URL": "dummymail://",
 }
+
+
+def production(answers) -> dict[str, str]:
+    """Return the variables that production requires with these answers."""
+    results = {"CELERY_RESULT_BACKEND": "cache+memory://"} if answers["result_backend"] == "redis" else {}
+    return PRODUCTION | results
 
 
 @pytest.fixture
@@ -78,6 +84,46 @@ def test_an_import_in_the_wrong_direction_is_found_and_named(bake_fresh, generat
     assert said in done.stdout
 
 
+# The code differs by these three answers.
+TYPED = [
+    {"jobs": "api"},
+    {"jobs": "pages", "broker": "rabbitmq"},
+    {"jobs": "none", "broker": "rabbitmq", "result_backend": "none", "beat": False},
+]
+
+
+@pytest.mark.parametrize("answers", TYPED, ids=named)
+def test_the_types_fit(bake_fresh, run, answers):
+    run(bake_fresh(**answers), "mypy")
+
+
+# Code at the end of a file, and what mypy says about it.
+WRONG_TYPES = {
+    "ops/heartbeat.py": ("def wrong() -> int:\n    return file('beat')", 'got "Path", expected "int"'),
+    "ops/logs.py": ("def wrong():\n    return 1", "Function is missing a return type annotation"),
+    "accounts/models.py": ("def wrong(user: User) -> int:\n    return user.email", 'got "str", expected "int"'),
+    "jobs/models.py": ("def wrong(job: Job) -> str:\n    return job.attempts", 'got "int", expected "str"'),
+}
+
+
+def test_types_that_do_not_fit_are_found_in_our_folders_and_not_in_the_users(bake_fresh, generated_venv):
+    """In one run, because each takes five seconds."""
+    project = bake_fresh()
+    for file, (code, _) in {
+        **WRONG_TYPES,
+        "example/models.py": ("def wrong(x):\n    return x\nx: int = ''", ""),
+    }.items():
+        with (project / file).open("a") as module:
+            module.write(f"\n\n{code}\n")
+
+    done = subprocess.run([generated_venv / "mypy"], cwd=project, capture_output=True, text=True, timeout=120)
+
+    assert done.returncode != 0
+    for file, (_, said) in WRONG_TYPES.items():
+        assert re.search(f"(?m)^{re.escape(file)}:.*{re.escape(said)}", done.stdout), done.stdout
+    assert "example/" not in done.stdout
+
+
 YAMLLINT = """
 extends: default
 rules:
@@ -91,7 +137,10 @@ rules:
 def test_linters_have_nothing_to_say_about_compose_files_dockerfile_and_nginx(bake_fresh, answers):
     project = bake_fresh(**answers)
     tools = Path(sys.executable).parent
-    commands = [[tools / "yamllint", "--strict", "--config-data", YAMLLINT, "."], [tools / "hadolint", "Dockerfile"]]
+    commands: list[list[Path | str]] = [
+        [tools / "yamllint", "--strict", "--config-data", YAMLLINT, "."],
+        [tools / "hadolint", "Dockerfile"],
+    ]
     if answers["web_proxy"] == "nginx":
         folder = project / "deploy/nginx"
         for file in folder.glob("*.conf"):  # as if they were mounted where compose mounts them
@@ -106,14 +155,14 @@ def test_linters_have_nothing_to_say_about_compose_files_dockerfile_and_nginx(ba
 
     for command in commands:
         done = subprocess.run(command, cwd=project, capture_output=True, text=True)
-        assert done.returncode == 0, f"{command[0].name}: {done.stdout}{done.stderr}"
+        assert done.returncode == 0, f"{command[0]}: {done.stdout}{done.stderr}"
 
 
 @PAIRS
 def test_django_has_nothing_to_say(bake_fresh, run, answers):
     project = bake_fresh(**answers)
 
-    run(project, "python", "manage.py", "check", "--deploy", "--fail-level", "WARNING", **PRODUCTION)
+    run(project, "python", "manage.py", "check", "--deploy", "--fail-level", "WARNING", **production(answers))
     output = run(project, "python", "manage.py", "makemigrations", "--check", "--dry-run")
     assert "No changes detected" in output
 
@@ -144,7 +193,7 @@ assert not app.conf.task_always_eager
 @PAIRS
 @pytest.mark.parametrize("module", ["dev", "test", "prod"])
 def test_celery_knows_each_setting_and_queues_and_schedules_name_what_is_there(bake_fresh, run, answers, module):
-    environment = PRODUCTION if module == "prod" else {"DJANGO_SETTINGS_MODULE": f"config.settings.{module}"}
+    environment = production(answers) if module == "prod" else {"DJANGO_SETTINGS_MODULE": f"config.settings.{module}"}
 
     run(bake_fresh(**answers), "python", "-", typed=CELERY_CONTRACT, **environment)
 
@@ -171,11 +220,13 @@ def test_each_variable_that_the_settings_read_is_explained_and_reaches_the_conta
     read |= set(re.findall(r'url_with_password\("([A-Z_]+)"', settings))
     secrets = {name.removesuffix("_FILE") for name in production["x-ours"]["environment"]}
 
-    assert {"SECRET_KEY", "DATABASE_URL", "TASK_BROKER_URL", "FORWARDED_ALLOW_IPS", "POSTGRES_PASSWORD"} <= read
+    assert {"SECRET_KEY", "DATABASE_URL", "CELERY_BROKER_URL", "FORWARDED_ALLOW_IPS", "POSTGRES_PASSWORD"} <= read
     assert {"EMAIL_URL", "EMAIL_PASSWORD", "DEFAULT_FROM_EMAIL"} <= read
+    read -= {"READ_DOTENV"}  # whether .env is read can't be in it
     assert read <= explained(project)
     assert read <= set(base["x-app"]["environment"]) | secrets
-    assert secrets | {"DJANGO_SETTINGS_MODULE"} == set(development["x-development"]["environment"])
+    only_here = {"DJANGO_SETTINGS_MODULE", "READ_DOTENV"}
+    assert secrets | only_here == set(development["x-development"]["environment"])
     assert secrets == {name.upper() for name in production["secrets"]}
     assert "EMAIL_PASSWORD" in secrets
 
@@ -267,12 +318,38 @@ def test_web_ends_by_itself_before_docker_kills_it(bake, answers):
 
 
 @PAIRS
-def test_the_makefile_has_at_most_15_verbs_and_prints_them(bake, answers):
+def test_the_makefile_has_at_most_18_verbs_and_prints_them(bake, answers):
+    """So that they fit on one screen, beside a terminal's other output."""
     project = bake(**answers)
     verbs = re.findall(r"^([a-z-]+):.*## ", (project / "Makefile").read_text(), re.MULTILINE)
 
     make = ["make", "--no-print-directory"]  # as if not called by another make
     printed = subprocess.run(make, cwd=project, capture_output=True, text=True, check=True).stdout
 
-    assert len(verbs) <= 15
+    assert len(verbs) <= 18
     assert [line.split()[0] for line in printed.splitlines()] == verbs
+
+
+@PAIRS
+def test_a_second_checkout_with_another_name_has_an_image_of_its_own(bake, answers):
+    base, development, _ = composed(bake(**answers))
+
+    for image in [base["x-app"]["image"], development["x-development"]["image"]]:
+        assert image.startswith("${COMPOSE_PROJECT_NAME}:")
+
+
+@PAIRS
+def test_a_debugger_listens_on_this_machine_only_and_is_where_the_editor_looks_for_it(bake, answers):
+    project = bake(**answers)
+    services = yaml.safe_load((project / "compose.debug.yaml").read_text())["services"]
+    editor = json.loads((project / ".vscode/launch.json").read_text())["configurations"]
+    looked_for = {entry["connect"]["port"] for entry in editor if entry["request"] == "attach"}
+
+    assert set(services) == {"web", "worker"}
+    for service in services.values():
+        port = int(service["command"][service["command"].index("--listen") + 1].rpartition(":")[2])
+        assert service["ports"] == [f"127.0.0.1:{port}:{port}"]
+        looked_for.remove(port)
+    assert not looked_for
+    assert {"--pool", "solo"} <= set(services["worker"]["command"])  # a pool of processes has time limits
+    assert "debugpy" in (project / "pyproject.toml").read_text()

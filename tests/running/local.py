@@ -32,7 +32,7 @@ class LocalSite:
                 ["make", "local"], cwd=self.folder, stdout=log, stderr=log, start_new_session=True
             )
 
-        def answers():
+        def answers() -> bool:
             assert self.process.poll() is None, f"make local ended:\n{self.log.read_text()}"
             try:
                 return requests.get(f"{self.visitor.url}/readyz", timeout=5).ok

@@ -1,8 +1,12 @@
 """What another program does with a running project's API: submit jobs and watch them."""
 
 import secrets
+from typing import Any
 
 import requests
+
+from tests.running.local import LocalSite
+from tests.running.stack import Stack
 
 NEW_USER = """
 from accounts.models import User
@@ -20,14 +24,14 @@ class Program:
         self.session.headers["Authorization"] = f"Token {token}"
 
     @classmethod
-    def with_new_user(cls, stack) -> "Program":
+    def with_new_user(cls, stack: Stack | LocalSite) -> "Program":
         """Return a program with a user of its own, made in the stack's database."""
         name = f"program-{secrets.token_hex(4)}"
         return cls(stack.visitor.url, name, stack.shell(NEW_USER.format(name=name)))
 
-    def submit(self, kind: str, seconds: float = 30, **arguments) -> dict:
+    def submit(self, kind: str, seconds: float = 30, **arguments: Any) -> dict:
         """Submit a job and return it. Raises requests.HTTPError, and requests.Timeout after `seconds`."""
-        body = {"kind": kind, "arguments": arguments}
+        body: dict[str, Any] = {"kind": kind, "arguments": arguments}
         answer = self.session.post(f"{self.url}/api/jobs/", json=body, timeout=seconds)
         answer.raise_for_status()
         return answer.json()
@@ -40,7 +44,8 @@ class Program:
 
     def jobs(self) -> list[dict]:
         """Return all jobs of this user, newest first. Raises requests.HTTPError."""
-        found, page = [], f"{self.url}/api/jobs/"
+        found: list[dict] = []
+        page = f"{self.url}/api/jobs/"
         while page:
             answer = self.job(page)
             found, page = found + answer["results"], answer["next"]

@@ -2,7 +2,9 @@
 
 import re
 import subprocess
+from http.cookiejar import Cookie
 from pathlib import Path
+from typing import Any
 
 import requests
 from requests.cookies import RequestsCookieJar
@@ -27,7 +29,7 @@ def prepare(folder: Path) -> None:
 class CookieJar(RequestsCookieJar):
     """Keeps cookies that are for TLS only, and sends them: the balancer's way to this machine is not."""
 
-    def set_cookie(self, cookie, *args, **kwargs):
+    def set_cookie(self, cookie: Cookie, *args: Any, **kwargs: Any) -> Any:
         cookie.secure = False
         return super().set_cookie(cookie, *args, **kwargs)
 

@@ -5,6 +5,7 @@ import re
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tests.running.ports import free_port
 from tests.running.visitor import Visitor
@@ -50,13 +51,13 @@ class Stack:
             self.environment["COMPOSE_FILE"] = os.pathsep.join(files)
         self.visitor = Visitor(f"http://127.0.0.1:{port}")
 
-    def run(self, *command: str, **options) -> subprocess.CompletedProcess:
+    def run(self, *command: str, **options: Any) -> subprocess.CompletedProcess:
         """Run a command in the project's folder, with the environment of this stack."""
         if "input" not in options:
             options["stdin"] = subprocess.DEVNULL
         return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True, **options)
 
-    def compose(self, *arguments: str, check: bool = True, **options) -> subprocess.CompletedProcess:
+    def compose(self, *arguments: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess:
         """Run `docker compose` with these arguments. Raises StackError with its output if it fails and `check`."""
         done = self.run("docker", "compose", *arguments, **options)
         if check and done.returncode:
@@ -78,8 +79,13 @@ class Stack:
         return [service for service, health in (state.split(" ", 1) for state in states) if health != "healthy"]
 
     def down(self) -> None:
-        """Stop everything and delete its data."""
+        """Stop everything and delete its data and its images. Their layers stay in the cache for the next stack."""
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "20")
+        self.run("docker", "image", "rm", "--force", self.image("development"), self.image("latest"))
+
+    def image(self, tag: str) -> str:
+        """Return the name of this stack's own image, as compose.yaml builds it."""
+        return f"{self.environment['COMPOSE_PROJECT_NAME']}:{tag}"
 
     def services(self) -> list[str]:
         """Return the names of the services that the compose files have."""

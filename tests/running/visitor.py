@@ -31,7 +31,7 @@ class Visitor:
     def result(self, task_id: str, seconds: float = 20) -> str:
         """Return what the page shows as the task's result. Raises TookTooLong after `seconds`."""
 
-        def shown():
+        def shown() -> re.Match[str] | None:
             return re.search(r"<output>(.*?)</output>", self.page(f"/tasks/{task_id}/"))
 
         return wait_for(shown, f"the result of task {task_id} on its page", seconds)[1]

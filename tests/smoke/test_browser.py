@@ -9,10 +9,11 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect, sync_playwright
+from playwright.sync_api import FilePayload, Locator, Page, Route, expect, sync_playwright
 
 from tests.running.editing import replace
 from tests.running.waiting import wait_for
@@ -72,7 +73,7 @@ def visit(browser, stack) -> Callable:
         context.set_default_timeout(20_000)
         asked, errors = [], []
         context.on("request", lambda request: asked.append(request.url))
-        context.on("console", lambda message: message.type == "error" and errors.append(message.text))
+        context.on("console", lambda message: errors.extend([message.text] if message.type == "error" else []))
         context.on("weberror", lambda error: errors.append(str(error.error)))
         page = context.new_page()
         page.goto("/jobs/")
@@ -92,7 +93,7 @@ def allow_longer_reports(folder: Path) -> None:
     replace(folder / "example/jobs.py", "max_value=1_000_000)", "max_value=10_000_000)")
 
 
-def submit(page: Page, kind: str, **fields) -> Locator:
+def submit(page: Page, kind: str, **fields: FilePayload | str | int) -> Locator:
     """Fill in the form of a kind, send it, and return the new job's row."""
     open_form(page, kind)
     for name, value in fields.items():
@@ -134,7 +135,7 @@ def polls(page: Page, times: int = 1) -> None:
     """Wait until the list has been replaced by a poll, some times."""
     for _ in range(times):
         before = page.locator("#list").element_handle()
-        wait_for(lambda before=before: not before.evaluate("element => element.isConnected"), "a poll", seconds=10)
+        wait_for(partial(before.evaluate, "element => !element.isConnected"), "a poll", seconds=10)
 
 
 def test_a_person_submits_a_report_sees_the_bar_move_and_downloads_the_file(visit):
@@ -326,7 +327,8 @@ file = io.BytesIO()
 Image.effect_noise((200, 200), 50).save(file, "JPEG")
 print(base64.b64encode(file.getvalue()[:9000]).decode())
 """
-    jpeg = {"name": "scan.jpg", "mimeType": "image/jpeg", "buffer": base64.b64decode(stack.shell(half_a_picture))}
+    content = base64.b64decode(stack.shell(half_a_picture))
+    jpeg: FilePayload = {"name": "scan.jpg", "mimeType": "image/jpeg", "buffer": content}
     with visit("mary", viewport={"width": 1000, "height": 600}) as page:
         cancelled = submit(page, "build_report", rows=ENDLESS)
         bar_between_the_ends(cancelled)

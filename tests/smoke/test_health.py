@@ -62,7 +62,8 @@ def break_and_mend(stack) -> dict[str, dict[str, int]]:
 
 def seconds_until(stack, status: str, containers: dict[str, str]) -> dict[str, int]:
     """Return for each case after how many seconds its container had this status, if it had within LIMIT."""
-    began, found = time.monotonic(), {}
+    began = time.monotonic()
+    found: dict[str, int] = {}
 
     def all_found():
         for case in containers.keys() - found:

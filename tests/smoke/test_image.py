@@ -4,10 +4,8 @@ import subprocess
 
 import pytest
 
-from tests.conftest import SLUG
+from tests.running.stack import Stack
 from tests.running.waiting import wait_for
-
-IMAGE = f"{SLUG}:latest"  # what compose.yaml calls it
 
 
 @pytest.fixture(scope="module")
@@ -16,10 +14,10 @@ def stack(running):
         yield stack
 
 
-def run(*command: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        ["docker", "run", "--rm", "--network", "none", IMAGE, *command], capture_output=True, text=True, timeout=60
-    )
+def run(stack: Stack, *command: str) -> subprocess.CompletedProcess:
+    """Run a command in a container of its own, with the environment that the image has."""
+    alone = ["docker", "run", "--rm", "--network", "none", stack.image("latest")]
+    return subprocess.run([*alone, *command], capture_output=True, text=True, timeout=60)
 
 
 def test_a_task_is_executed_with_production_settings(stack):
@@ -41,9 +39,9 @@ def test_what_a_job_writes_in_the_worker_is_there_for_web(stack):
 
 @pytest.mark.parametrize("command", [[], ["python", "manage.py", "check"], ["celery", "-A", "config", "worker"]])
 def test_it_refuses_to_start_and_names_each_missing_variable_in_a_line(stack, command):
-    done = run(*command)
+    done = run(stack, *command)
 
-    stores = ["DATABASE_URL", "TASK_BROKER_URL", "TASK_RESULTS_URL", "CACHE_URL"]
+    stores = ["DATABASE_URL", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "CACHE_URL"]
     for name in ["SECRET_KEY", "ALLOWED_HOSTS", "EMAIL_URL", *stores]:
         assert done.stderr.count(f"{name} is not set: ") == 1
     assert done.returncode == 3
@@ -51,12 +49,12 @@ def test_it_refuses_to_start_and_names_each_missing_variable_in_a_line(stack, co
 
 
 def test_it_runs_as_a_numeric_user_without_rights(stack):
-    assert run("id", "-u").stdout == "10001\n"
-    assert run("touch", "/app/file").returncode != 0
+    assert run(stack, "id", "-u").stdout == "10001\n"
+    assert run(stack, "touch", "/app/file").returncode != 0
 
 
 def test_it_has_the_collected_static_files_and_nothing_that_production_does_not_need(stack):
-    assert run("test", "-f", "var/static/staticfiles.json").returncode == 0
+    assert run(stack, "test", "-f", "var/static/staticfiles.json").returncode == 0
     for absent in ["/app/.env", "/app/tests", "/app/compose.yaml", "/opt/venv/bin/pytest", "/opt/venv/bin/uv"]:
-        assert run("test", "!", "-e", absent).returncode == 0, absent
-    assert run("find", "/opt/venv", "-name", "*.po").stdout == ""
+        assert run(stack, "test", "!", "-e", absent).returncode == 0, absent
+    assert run(stack, "find", "/opt/venv", "-name", "*.po").stdout == ""

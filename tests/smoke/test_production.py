@@ -208,7 +208,8 @@ def test_a_release_by_the_lines_of_the_documentation_interrupts_nobody(stack, be
 @contextmanager
 def watching(stack: Stack) -> Iterator[list[int | str]]:
     """Ask for the page from four threads all the time. Yields a list of what came: a status, or what went wrong."""
-    over, answers = threading.Event(), []
+    over = threading.Event()
+    answers: list[int | str] = []
 
     def watch():
         while not over.wait(0.01):

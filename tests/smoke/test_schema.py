@@ -51,7 +51,7 @@ def program(running):
 def test_no_request_is_answered_with_an_error_of_the_server_or_against_the_schema(program, tmp_path):
     job = program.submit("add", x=4, y=5)["id"]
     (tmp_path / "schemathesis.toml").write_text(CONFIG.format(job=job))
-    command = [Path(sys.executable).with_name("st"), "run", f"{program.url}/api/schema/", "--seed", "1"]
+    command = [str(Path(sys.executable).with_name("st")), "run", f"{program.url}/api/schema/", "--seed", "1"]
     command += ["--max-examples", "50", "--header", f"Authorization: {program.session.headers['Authorization']}"]
 
     # In a folder of its own: it keeps what it learns in the one where it runs.

@@ -1,10 +1,12 @@
 """Logging in and asking for a new password. The other pages are Django's views with our templates: accounts/urls.py."""
 
 import logging
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import forms, views
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from kombu.exceptions import OperationalError
 
@@ -23,7 +25,7 @@ class LoginView(views.LoginView):
 
     template_name = "accounts/login.html"
 
-    def get_context_data(self, **kwargs) -> dict:
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(**kwargs) | {"is_mail_on": is_mail_on()}
 
 
@@ -36,7 +38,7 @@ class PasswordResetView(views.PasswordResetView):
 
     template_name = "accounts/password_reset.html"
 
-    def dispatch(self, request: HttpRequest, *args, **kwargs) -> HttpResponse:
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Without mail, answer 404: nothing can be requested here. The page tells people what to do instead."""
         if not is_mail_on():
             return render(request, "accounts/password_reset_unavailable.html", status=404)

@@ -40,7 +40,7 @@ def submit(kind: str, /, *, owner: AbstractBaseUser | None = None, idempotency_k
     spec.validate(arguments)
     job = Job(
         kind=kind,
-        owner=owner,
+        owner=owner,  # type: ignore[misc]  # the project's user model, which jobs/ does not know
         idempotency_key=idempotency_key,
         queue=spec.queue,
         max_attempts=spec.max_attempts,

@@ -20,12 +20,20 @@ from django.utils.text import Truncator
 from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRefresh
+from django_htmx.middleware import HtmxDetails
 
 from jobs import downloads, lifecycle, registry, submit
 from jobs.exceptions import IdempotencyConflict
 from jobs.models import Job
 
 PAGE_SIZE = 20  # jobs
+
+
+class Request(HttpRequest):
+    """A request as these views get it, with what middleware has added. It exists for type checking only."""
+
+    htmx: HtmxDetails
+    user: Any  # logged in, and of the user model that the project has
 
 
 def login_required_for_htmx(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -35,7 +43,7 @@ def login_required_for_htmx(view: Callable[..., HttpResponse]) -> Callable[..., 
     """
 
     @wraps(view)
-    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def wrapped(request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.htmx and not request.user.is_authenticated:
             return HttpResponseClientRefresh()
         return login_required(view)(request, *args, **kwargs)
@@ -47,13 +55,13 @@ def login_required_for_htmx(view: Callable[..., HttpResponse]) -> Callable[..., 
 
 @login_required_for_htmx
 @require_safe
-def job_list(request: HttpRequest) -> HttpResponse:
+def job_list(request: Request) -> HttpResponse:
     """Show the forms of all kinds and the user's own jobs. htmx gets only the list of jobs."""
     return _render_list(request)
 
 
 @login_required_for_htmx
-def submit_job(request: HttpRequest, kind: str) -> HttpResponse:
+def submit_job(request: Request, kind: str) -> HttpResponse:
     """Submit a job of this kind. Show the form again if it is not valid. Answer 404 if the kind has no form."""
     kinds = {spec.name: spec for spec in registry.submittable_kinds()}
     if kind not in kinds:
@@ -67,16 +75,17 @@ def submit_job(request: HttpRequest, kind: str) -> HttpResponse:
         try:
             job = submit(kind, owner=request.user, idempotency_key=idempotency_key, **arguments)
         except IdempotencyConflict:
-            form.data = form.data.copy()
-            form.data["idempotency_key"] = uuid.uuid4()
+            data = request.POST.copy()
+            data["idempotency_key"] = str(uuid.uuid4())
+            form.data = data
             form.add_error(None, "This form was already sent with other values. Send it again to submit another job.")
         else:
             return redirect(f"{reverse('jobs:list')}#job-{job.pk}")
-    return _render_list(request, form, status=400)
+    return _render_list(request, kind, form, status=400)
 
 
 @login_required_for_htmx
-def job_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+def job_detail(request: Request, pk: uuid.UUID) -> HttpResponse:
     """Show everything about one of the user's own jobs. htmx gets only the part that changes."""
     job = Job.objects.filter(pk=pk, owner=request.user).first()
     if not job and request.htmx:  # The job was deleted while the page was open.
@@ -93,7 +102,7 @@ def job_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 
 @login_required_for_htmx
-def cancel_job(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+def cancel_job(request: Request, pk: uuid.UUID) -> HttpResponse:
     """Cancel one of the user's own jobs, and return to the page that had the button."""
     job = get_object_or_404(Job, pk=pk, owner=request.user)
     if request.method == "POST":
@@ -106,13 +115,17 @@ def cancel_job(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 @login_required
 @require_safe
 @cache_control(private=True)
-def download(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
+def download(request: Request, pk: uuid.UUID) -> HttpResponseBase:
     """Send the file that one of the user's own jobs has written. Staff cannot download the files of others either."""
     return downloads.download_response(get_object_or_404(Job, pk=pk, owner=request.user))
 
 
-def _render_list(request: HttpRequest, bound: forms.Form | None = None, status: int = 200) -> HttpResponse:
-    """Render the list of jobs. `bound` is the form that was sent and refused, if there is one."""
+def _render_list(
+    request: Request, bound_kind: str = "", bound: forms.Form | None = None, status: int = 200
+) -> HttpResponse:
+    """Render the list of jobs. `bound` is the form that was sent and refused, if there is one, and belongs to the kind
+    `bound_kind`.
+    """
     page = Paginator(Job.objects.filter(owner=request.user), PAGE_SIZE).get_page(request.GET.get("page"))
     unfinished = sum(not _for_display(job).is_finished for job in page)
     announcement = f"{unfinished} unfinished" if unfinished else "all finished" if page else ""
@@ -120,7 +133,8 @@ def _render_list(request: HttpRequest, bound: forms.Form | None = None, status: 
     if request.htmx:
         return render(request, "jobs/_list.html", context)
     context["forms"] = [
-        (kind, bound if bound and bound.kind == kind else _submit_form(kind)) for kind in registry.submittable_kinds()
+        (kind, bound if bound and bound_kind == kind.name else _submit_form(kind))
+        for kind in registry.submittable_kinds()
     ]
     return render(request, "jobs/job_list.html", context, status=status)
 
@@ -129,15 +143,19 @@ def _submit_form(kind: registry.Kind, data: dict | None = None, files: MultiValu
     """Return the kind's form with a hidden idempotency key, so that sending the same form twice submits one job."""
     # Without autocomplete="off", Firefox keeps the old key when the page is reloaded.
     key = forms.UUIDField(initial=uuid.uuid4, widget=forms.HiddenInput({"autocomplete": "off"}))
-    form = type(kind.form.__name__, (kind.form,), {"idempotency_key": key, "kind": kind})
+    form_class = kind.form or forms.Form  # only kinds that have a form get here
+    form = type(form_class.__name__, (form_class,), {"idempotency_key": key})
     return form(data, files, auto_id=f"{kind.name}-%s")
 
 
 def _for_display(job: Job) -> Job:
     """Return the job with further attributes, which the templates show."""
-    job.short_arguments, job.short_result = _shorten(_arguments_for_display(job)), _shorten(job.result)
-    job.download = downloads.download_filename(job)
-    job.took = _format_duration(job.finished_at - job.started_at) if job.is_finished and job.started_at else ""
+    vars(job).update(
+        short_arguments=_shorten(_arguments_for_display(job)),
+        short_result=_shorten(job.result),
+        download=downloads.download_filename(job),
+        took=_format_duration(job.finished_at - job.started_at) if job.finished_at and job.started_at else "",
+    )
     return job
 
 

@@ -1,5 +1,6 @@
 """The OpenAPI schema at /api/schema/: the responses, and one request for each kind, which is read from its form."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -39,7 +40,7 @@ def json_type(field: forms.Field) -> str | None:
     """Return the JSON type of this form field's values. None if any type is allowed."""
     for classes, name in [
         (forms.JSONField, None),
-        ((forms.FloatField, forms.DecimalField), "number"),  # before IntegerField, which is their base class
+        (forms.FloatField | forms.DecimalField, "number"),  # before IntegerField, which is their base class
         (forms.IntegerField, "integer"),
         (forms.BooleanField, "boolean"),
         (forms.CharField, "string"),
@@ -67,7 +68,7 @@ def argument_schema(field: forms.Field) -> dict[str, Any]:
 
 def request_schema(kind: registry.Kind) -> dict[str, Any]:
     """Return the OpenAPI schema of a request that submits a job of this kind, which must have a form."""
-    fields = kind.form.base_fields
+    fields = kind.form.base_fields if kind.form else {}
     files = {name: field for name, field in fields.items() if isinstance(field, forms.FileField)}
     values = {name: field for name, field in fields.items() if name not in files}
     properties: dict[str, Any] = {
@@ -88,7 +89,7 @@ def request_schema(kind: registry.Kind) -> dict[str, Any]:
     return {"description": kind.description, **_object_schema(properties, required + _required(files))}
 
 
-def _required(fields: dict[str, forms.Field]) -> list[str]:
+def _required(fields: Mapping[str, forms.Field]) -> list[str]:
     return [name for name, field in fields.items() if field.required]
 
 
@@ -111,7 +112,7 @@ class SubmissionSerializerExtension(OpenApiSerializerExtension):
         """Return the schema of the serializer. It refers to one component for each kind."""
         refs = {}
         for kind in registry.submittable_kinds():
-            if kind.form().is_multipart() == self.target.multipart:
+            if kind.form and kind.form().is_multipart() == self.target.multipart:
                 name = "Submit" + kind.name.title().replace("_", "")
                 body = ResolvedComponent(name, ResolvedComponent.SCHEMA, request_schema(kind), object=kind.name)
                 auto_schema.registry.register_on_missing(body)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
@@ -63,7 +64,7 @@ class SubmissionSerializer(serializers.Serializer):
         """Return the submission with the arguments as the form has cleaned them. Raises ValidationError."""
         files = self.context["request"].FILES
         form = submission["kind"].form(submission["arguments"], files)
-        errors = {"arguments": arguments} if (arguments := _argument_errors(form)) else {}
+        errors: dict[str, Any] = {"arguments": arguments} if (arguments := _argument_errors(form)) else {}
         for name in self.initial_data.keys() - self.fields.keys() - files.keys() - {CSRF_FIELD}:
             is_file = isinstance(form.fields.get(name), forms.FileField)
             errors[name] = ["This must be a file." if is_file else "Unexpected field."]
@@ -88,7 +89,8 @@ def _argument_errors(form: forms.Form) -> dict[str, list[str]]:
     """
     errors = {}
     for name, messages in form.errors.items():
-        errors[api_settings.NON_FIELD_ERRORS_KEY if name == forms.forms.NON_FIELD_ERRORS else name] = list(messages)
+        key = api_settings.NON_FIELD_ERRORS_KEY if name == NON_FIELD_ERRORS else name
+        errors[key] = [str(message) for message in messages]
     for name, value in form.data.items():
         field = form.fields.get(name)
         if not field:

@@ -16,6 +16,8 @@ from jobs.models import Job
 from tests.jobs.threads import in_threads
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.django_db(transaction=True)
 def test_a_running_job_keeps_its_lease(define, published, settings):

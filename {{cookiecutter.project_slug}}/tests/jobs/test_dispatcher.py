@@ -19,6 +19,8 @@ from tests.jobs.helpers import wait_until_finished
 from tests.jobs.threads import in_threads, results_of
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 
 def test_two_hundred_jobs_all_finish(dispatching):
     jobs = [submit("multiply", x=number, y=2) for number in range(200)]

@@ -31,7 +31,7 @@ RETRY_DELAY = 5.0  # seconds until a tick that the broker did not accept is trie
 MAX_MISSED = 1000  # stop counting an entry's missed ticks here: a year of one tick per second would take minutes
 
 
-class Entry(ModelEntry):
+class BeatEntry(ModelEntry):
     """A row of the schedule.
 
     The header `catch_up` (in code or in the admin) asks for one message for every time of the schedule, however late.
@@ -93,7 +93,7 @@ class Entry(ModelEntry):
             return schedules.schedstate(True, max(0.0, (following - timezone.now()).total_seconds()))
         return state
 
-    def __next__(self) -> "Entry":
+    def __next__(self) -> "BeatEntry":
         """Return the entry as it is after a tick.
 
         An entry that catches up has run for its oldest due time, and is due again for the one after it. Any other entry
@@ -113,10 +113,13 @@ class Scheduler(DatabaseScheduler):
     network was cut, sends at most one message twice: the one that it was about to send.
     """
 
-    Entry = Entry
+    Entry = BeatEntry
     # None makes messages go out as those of `delay()` do, so a broker that is down is an error within the timeouts of a
     # publish. Beat's own producer would wait for the broker without end, and keep the lock meanwhile.
     producer = None
+    # Attributes of Celery and django-celery-beat, which have no types.
+    _heap: Any
+    old_schedulers: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # Keep no connection to the database between two turns: Django would check a kept connection with a query that
@@ -125,7 +128,7 @@ class Scheduler(DatabaseScheduler):
         self._lock = leader_lock.LeaderLock(LOCK)
         self._leads = False
         self._standby_logged = False
-        self._unsent: Entry | None = None
+        self._unsent: BeatEntry | None = None
         super().__init__(*args, **kwargs)
 
     def setup_schedule(self) -> None:
@@ -207,7 +210,7 @@ class Scheduler(DatabaseScheduler):
                 since = entry.last_run_at.astimezone(UTC).isoformat(timespec="seconds")
                 logger.warning("beat: %s: %s missed since %s, %s", entry.name, count, since, then)
 
-    def reserve(self, entry: Entry) -> Entry:
+    def reserve(self, entry: BeatEntry) -> BeatEntry:
         """Return the entry as it is after the tick that is sent next. Raises django.db.Error if the lock is lost."""
         # Reading the schedule may have taken seconds, so confirm the lock again. This costs one query per message.
         self._lock.acquire()
@@ -215,7 +218,7 @@ class Scheduler(DatabaseScheduler):
 
     # --- Ticks that the broker does not accept -------------------------------------------------------------------
 
-    def apply_async(self, entry: Entry, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
+    def apply_async(self, entry: BeatEntry, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
         """Publish the message of an entry, and return its result.
 
         If the broker does not accept the message, return None. The entry then stays as it was, and is tried again after
@@ -242,7 +245,7 @@ class Scheduler(DatabaseScheduler):
         self.sync()
         return result
 
-    def _retry_later(self, entry: Entry) -> None:
+    def _retry_later(self, entry: BeatEntry) -> None:
         """Let `entry` wait for RETRY_DELAY, so that other entries get their turn.
 
         Celery has already put it back into the queue for its next time.

@@ -64,6 +64,8 @@ class Channel(kombu.Channel):
     QoS = QoS
     supports_batch_publish = False  # _put() sends each message by itself
     noted_by_script = False  # whether the script has recorded the message that is being delivered
+    _in_poll: Any  # kombu's: the connection that waits for an answer, if there is one
+    _brpop_sent_at: Any  # kombu's: when it began to wait, a float, or None
     _awaits_wakeup = False  # whether the last look found no message, so that the next request is for a wakeup
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -14,7 +14,7 @@ from django_celery_beat.schedulers import DatabaseScheduler
 from config.celery import app
 from ops import heartbeat
 from ops.celery.beat import leader_lock, scheduler
-from ops.celery.beat.scheduler import Entry, Scheduler
+from ops.celery.beat.scheduler import BeatEntry, Scheduler
 from tests.support.waiting import wait_for
 
 needs_a_lock = pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL has the lock")
@@ -314,7 +314,7 @@ def test_missed_ticks_are_counted_up_to_a_limit(beat, caplog):
 @pytest.mark.django_db
 def test_the_times_of_an_interval_are_counted():
     last = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
-    missed_times = Entry(entry(minutes_ago=None, last_run_at=last), app=app).missed_times
+    missed_times = BeatEntry(entry(minutes_ago=None, last_run_at=last), app=app).missed_times
 
     assert missed_times(last + timedelta(seconds=59)) == []
     assert missed_times(last + timedelta(seconds=150)) == [last + timedelta(minutes=minute) for minute in (1, 2)]
@@ -326,7 +326,7 @@ def test_the_times_of_an_interval_are_counted():
 def test_the_times_of_a_crontab_are_counted_in_its_time_zone(zone, hours):
     crontab = CrontabSchedule.objects.create(minute="15", hour="3", timezone=zone)
     last = datetime(2026, 3, 27, 12, tzinfo=UTC)
-    missed_times = Entry(entry(minutes_ago=None, crontab=crontab, last_run_at=last), app=app).missed_times
+    missed_times = BeatEntry(entry(minutes_ago=None, crontab=crontab, last_run_at=last), app=app).missed_times
 
     # Berlin's clocks went forward on the 29th.
     expected = [datetime(2026, 3, day, hour, 15, tzinfo=UTC) for day, hour in zip((28, 29, 30), hours, strict=True)]
@@ -337,7 +337,8 @@ def test_the_times_of_a_crontab_are_counted_in_its_time_zone(zone, hours):
 def test_times_before_the_start_and_after_the_end_of_an_entry_are_not_missed():
     last = datetime(2026, 3, 1, 12, tzinfo=UTC)
     start, end = last + timedelta(minutes=10), last + timedelta(minutes=12)
-    missed_times = Entry(entry(minutes_ago=None, last_run_at=last, start_time=start, expires=end), app=app).missed_times
+    row = entry(minutes_ago=None, last_run_at=last, start_time=start, expires=end)
+    missed_times = BeatEntry(row, app=app).missed_times
 
     assert missed_times(last + timedelta(hours=1)) == [start, start + timedelta(minutes=1), end]
 
@@ -365,7 +366,7 @@ def test_an_entry_that_asks_gets_a_message_for_each_missed_time(beat):
 
 def test_an_entry_may_ask_in_code(beat):
     options = {"expires": 60, "headers": {"catch_up": True}}
-    Entry.from_entry("in code", app=app, task="nobody.has.it", schedule=60, options=options)
+    BeatEntry.from_entry("in code", app=app, task="nobody.has.it", schedule=60, options=options)
     last = timezone.now() - timedelta(minutes=2.5)
     PeriodicTask.objects.update(last_run_at=last)
     one = beat()
