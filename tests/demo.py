@@ -29,7 +29,7 @@ def main() -> None:
     say(f"scaffolded demo/{project.name} with the default answers")
     if engine_answers():
         say("an engine answers: docker compose up")
-        site = Stack(project, f"{project.name}_demo")
+        site: Stack | LocalSite = Stack(project, f"{project.name}_demo")
     else:
         say("no Docker engine answers: starting it as processes (make local)")
         site = LocalSite(project)

@@ -10,7 +10,7 @@ from jinja2.sandbox import SandboxedEnvironment
 import answer_checks
 from tests.answers import TEMPLATE
 
-BAD = {
+BAD: dict[str, list] = {
     "project_name": ["", "  ", "two\nlines", "bell\a"],
     "project_slug": [
         *["", ".", "..", "a/b", "/tmp/outside", "two words", "with-dash", "3d", "Upper", "ümlaut", "line\n"],
@@ -32,7 +32,7 @@ BAD = {
     "beat": ["maybe", "", 2],
 }
 
-GOOD = {
+GOOD: dict[str, list] = {
     "project_name": ["My Project", "O'Brien & Söhne", "می‌خواهم", "👩‍💻 at work"],
     "project_slug": ["shop", "my_project", "a", "x1_2y", "x" * 40],
     "description": ["", "Sells {{ things }}", "👩‍👩‍👧"],

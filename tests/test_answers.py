@@ -37,7 +37,7 @@ def cookiecutter(tmp_path, monkeypatch):
         command = [sys.executable, "-m", "cookiecutter", str(TEMPLATE), *arguments]
         return subprocess.run(command, cwd=here, input=typed, capture_output=True, text=True, timeout=60)
 
-    run.here = here
+    run.here = here  # type: ignore[attr-defined]  # a function takes any attribute, and mypy knows of none
     return run
 
 
@@ -97,7 +97,7 @@ def test_names_with_quotes_backslashes_braces_and_foreign_letters_reach_every_fi
 
     settings = ast.parse((project / "config/settings/base.py").read_text(encoding="utf-8"))
     assigned = [node for node in settings.body if isinstance(node, ast.Assign)]
-    names = [node.value.value for node in assigned if node.targets[0].id == "PROJECT_NAME"]
+    names = [ast.literal_eval(node.value) for node in assigned if ast.unparse(node.targets[0]) == "PROJECT_NAME"]
     pyproject = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert names == [NASTY]
     assert pyproject["description"] == NASTY

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cookiecutter.generate import generate_context
@@ -17,7 +18,7 @@ from tests.answers import PROJECT, TEMPLATE, Answers, every_triple, named
 HOOK = (TEMPLATE / "hooks/post_gen_project.py").read_text(encoding="utf-8")
 
 # Paths, and the prompt and choices that they belong to: what the table says, said again in another way.
-BELONGS = [
+BELONGS: list[tuple[str, set[str | bool], list[str]]] = [
     ("jobs", {"api", "pages"}, ["jobs", "tests/jobs", "example/jobs.py", "config/settings/jobs.py", "docs/jobs.md"]),
     ("jobs", {"api"}, ["jobs/api", "tests/jobs/api", "config/settings/rest_api.py", "docs/rest_api.md"]),
     ("beat", {True}, ["ops/celery/beat", "tests/ops/celery/beat", "docs/beat.md"]),
@@ -46,7 +47,8 @@ MINE = [
 def rows(hook: str) -> list[tuple[str, list[str]]]:
     """Return the hook's ONLY_WITH: each condition as the source has it, and its paths."""
     assigned = [node for node in ast.parse(hook).body if isinstance(node, ast.Assign)]
-    [table] = [node.value for node in assigned if node.targets[0].id == "ONLY_WITH"]
+    table: Any  # a list
+    [table] = [node.value for node in assigned if ast.unparse(node.targets[0]) == "ONLY_WITH"]
     pairs = [row.elts for row in table.elts]
     return [(ast.get_source_segment(hook, condition), ast.literal_eval(paths)) for condition, paths in pairs]
 
@@ -94,11 +96,12 @@ def test_a_folder_or_file_of_an_answer_is_there_only_with_this_answer(bake, answ
     assert (project / "deploy/redis/redis.conf").exists() == redis
 
 
-def generate_again(folder: Path, **answers) -> None:
-    """Run cookiecutter -f over the project in `folder`, as a user does."""
+def generate_again(folder: Path, **answers) -> str:
+    """Run cookiecutter -f over the project in `folder`, as a user does, and return what it prints."""
     words = [f"{name}={value}" for name, value in answers.items()]
     command = [sys.executable, "-m", "cookiecutter", "--no-input", "--overwrite-if-exists", str(TEMPLATE), *words]
-    subprocess.run(command, cwd=folder.parent, check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=folder.parent, check=True, capture_output=True, text=True, timeout=60)
+    return done.stdout
 
 
 OTHER_ANSWERS = [
@@ -131,6 +134,15 @@ def test_generating_again_writes_what_the_template_brings_and_leaves_everything_
     assert (project / ".env").read_text() == dotenv
     for name in files(fresh) - {".env"}:
         assert (project / name).read_text() == (fresh / name).read_text(), name
+
+
+def test_generating_again_says_that_changes_were_overwritten_and_a_new_project_does_not(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    first, second = (generate_again(tmp_path / "my_project") for _ in range(2))
+
+    assert "overwritten" not in first
+    assert "each file that the template brings was overwritten, with your changes in it" in second
 
 
 def test_each_answer_that_decides_on_files_is_tested_here():

@@ -16,7 +16,8 @@ from watchfiles import PythonFilter, watch
 def main(command: list[str]) -> int:
     """Run `command` until SIGTERM or Ctrl-C, and return its exit code.
 
-    A command that ends by itself, for example after a syntax error, is started again by the next change.
+    A command that ends by itself, for example after a syntax error, is started again by the next change, and a line
+    says so.
     """
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda signum, frame: stop.set())
@@ -26,13 +27,19 @@ def main(command: list[str]) -> int:
         # In a session of its own, because Ctrl-C in a terminal must reach only this process, which sends one SIGTERM.
         return subprocess.Popen(command, start_new_session=True)  # noqa: S603  the developer wrote the command
 
-    process = start()
-    for changes in watch(".", watch_filter=PythonFilter(), stop_event=stop):
+    process, told = start(), False
+    # Once a second `changes` is empty, which is the time to look at the process.
+    for changes in watch(".", watch_filter=PythonFilter(), stop_event=stop, rust_timeout=1000, yield_on_timeout=True):
+        if not changes:
+            if not told and (status := process.poll()) is not None:
+                print(f"reload: it ended with exit code {status}, and starts again when code changes", file=sys.stderr)
+                told = True
+            continue
         print(f"reload: {', '.join(sorted(path for _, path in changes))}", file=sys.stderr)
         process.terminate()
         process.wait()
         if not stop.is_set():
-            process = start()
+            process, told = start(), False
     process.terminate()
     return process.wait()
 

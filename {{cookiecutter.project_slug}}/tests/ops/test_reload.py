@@ -10,6 +10,8 @@ from django.conf import settings
 
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 # Writes a line when it starts, and another one half a second after a SIGTERM: a worker that ends its task first.
 COMMAND = """
 import signal, sys, time
@@ -70,3 +72,15 @@ def test_a_change_of_something_else_does_not(reload, tmp_path):
 
     assert reload.wait(timeout=10) == 7
     assert reload.notes() == ["started", "ended"]
+
+
+def test_a_command_that_ends_by_itself_says_how_it_comes_back(tmp_path):
+    command = [sys.executable, "-m", "ops.reload", sys.executable, "-c", "raise SystemExit(7)"]
+    environment = {**os.environ, "PYTHONPATH": str(settings.BASE_DIR)}
+    with subprocess.Popen(  # noqa: S603  the test wrote the command
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert "it ended with exit code 7, and starts again when code changes" in process.stderr.readline()
+        process.terminate()
+
+    assert process.returncode == 7
