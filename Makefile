@@ -18,7 +18,7 @@ demo: $(VENV)/installed ## Scaffold the default project, start it, run a sample 
 check: lint ## Run lint and the cheapest tests: in less than a minute
 	$(BIN)/pytest --quiet --numprocesses 2 tests/test_answer_checks.py tests/test_commits.py tests/test_render.py
 
-test: $(VENV)/installed lint quick ## Run all tests; without a Docker engine, those that need one are skipped and named
+test: $(VENV)/installed lint docs quick ## Run all tests; without a Docker engine, those that need one are skipped and named
 	$(BIN)/pytest tests/smoke tests/faults
 
 quick: $(VENV)/installed ## Run the tests that need no Docker
