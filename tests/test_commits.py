@@ -19,10 +19,10 @@ def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def subjects(folder: Path) -> list[str]:
     """Return the subjects of the commits that have to keep the rule.
 
-    A shallow clone may lack the last old commit. Then all commits that it has are newer.
+    A shallow clone may lack the last old commit. Then it does not tell which ones are newer, except for the newest.
     """
     is_there = git(folder, "cat-file", "-e", f"{LAST_OLD_COMMIT}^{{commit}}").returncode == 0
-    newer = [f"{LAST_OLD_COMMIT}..HEAD"] if is_there else ["HEAD"]
+    newer = [f"{LAST_OLD_COMMIT}..HEAD"] if is_there else ["--max-count=1", "HEAD"]
     done = git(folder, "log", "--no-merges", "--format=%s", *newer)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
