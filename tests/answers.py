@@ -1,6 +1,7 @@
 """The answers that cookiecutter.json offers, and which combinations of them a test takes."""
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from itertools import combinations, product
 from pathlib import Path
@@ -51,7 +52,7 @@ def _covering(strength: int) -> list[Answers]:
     missing = _union(meetings)
     taken = []
     while missing:
-        best = max(range(len(rows)), key=lambda number: (meetings[number] & missing).bit_count())
+        best = _best(range(len(rows)), meetings, missing)
         taken.append(rows[best])
         missing &= ~meetings[best]
     return taken
@@ -66,7 +67,7 @@ def every_with_others(*names: str) -> list[Answers]:
     taken = []
     for wanted in every(*names):
         fitting = [number for number, row in enumerate(rows) if wanted.items() <= row.items()]
-        best = max(fitting, key=lambda number: (meetings[number] & missing).bit_count())
+        best = _best(fitting, meetings, missing)
         taken.append(rows[best])
         missing &= ~meetings[best]
     assert not missing, f"{missing.bit_count()} pairs of choices never meet"
@@ -82,6 +83,11 @@ def _meetings(strength: int) -> list[int]:
         sum(1 << bits.setdefault(meeting, len(bits)) for meeting in combinations(row.items(), strength))
         for row in every()
     ]
+
+
+def _best(numbers: Iterable[int], meetings: list[int], missing: int) -> int:
+    """Return which of these rows of every() has the most meetings that are still missing."""
+    return max(numbers, key=lambda number: (meetings[number] & missing).bit_count())
 
 
 def _union(meetings: list[int]) -> int:

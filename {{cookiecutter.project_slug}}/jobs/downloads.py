@@ -11,12 +11,12 @@ from ops.web.sendfile import send_file
 
 def download_filename(job: Job) -> str:
     """Return the file name under which the owner downloads the job's output. Empty if there is nothing to download."""
-    return PurePath(job.output.name or "").name if job.status == Job.Status.SUCCEEDED else ""
+    return PurePath(str(job.output)).name if job.status == Job.Status.SUCCEEDED else ""
 
 
 def download_response(job: Job) -> HttpResponseBase:
     """Return a response that sends the job's output. Raises Http404 if there is nothing to download."""
     filename = download_filename(job)
-    if not job.output.name or not filename:
+    if not filename:
         raise Http404
-    return send_file(job.output.name, filename)
+    return send_file(str(job.output), filename)

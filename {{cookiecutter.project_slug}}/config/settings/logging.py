@@ -34,7 +34,7 @@ JSON_LOGGING = LOGGING | {
             "reserved_attrs": [*RESERVED_ATTRS, "data", "request"],
         }
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "filters": ["context"], "formatter": "json"}},
+    "handlers": {"console": LOGGING["handlers"]["console"] | {"filters": ["context"], "formatter": "json"}},
     # Celery and gunicorn write through the same handler instead of their own. Celery's option --loglevel still works.
     "loggers": LOGGING["loggers"]
     | {
