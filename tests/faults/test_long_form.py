@@ -53,7 +53,7 @@ def container(stack: Stack, service: str) -> str:
 
 
 def test_a_recreated_broker_loses_nothing(stack, broker, fault_run):
-    with fault_run("e: the broker's container is made anew, its volume kept") as case:
+    with fault_run("e: the broker's container is replaced, its volume stays") as case:
         case.submit(tasks=300, jobs=300, seconds=0.2)
         case.wait_until_worked_on()
         stack.compose("up", "--detach", "--no-deps", "--force-recreate", broker)

@@ -241,7 +241,7 @@ def test_a_page_from_before_a_release_still_finds_its_files(stack, behind_nginx)
 
 
 def test_with_a_certificate_nginx_speaks_tls_and_sends_everybody_there(stack, behind_nginx):
-    """Last of those about nginx, which is made anew with compose.tls.yaml, and back."""
+    """This is the last test about nginx, because it replaces nginx's container with one for TLS, and then goes back."""
     make_certificate(stack.folder)
     port = free_port()
     files = os.pathsep.join([stack.environment["COMPOSE_FILE"], "compose.tls.yaml"])
