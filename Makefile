@@ -7,6 +7,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The template's own code, and the folders of the generated project whose code is copied as it is.
 CODE := answer_checks.py cookiecutter_2_7_is_needed.py hooks tests bench docs $(addprefix '{{cookiecutter.project_slug}}'/,accounts example jobs ops tests manage.py)
+# Tests that share a stack run in the same process: tests/conftest.py.
+PYTEST := $(BIN)/pytest --dist loadgroup
+# Stacks mostly wait, so two cores have room for three.
+IN_DOCKER := $(PYTEST) --numprocesses 3
 RUFF := $(BIN)/ruff --config pyproject.toml
 
 help: ## Print the commands
@@ -19,16 +23,18 @@ check: lint ## Run lint and the cheapest tests: in less than a minute
 	$(BIN)/pytest --quiet --numprocesses 2 tests/test_answer_checks.py tests/test_commits.py tests/test_render.py
 
 test: $(VENV)/installed lint docs quick ## Run all tests; without a Docker engine, those that need one are skipped and named
-	$(BIN)/pytest tests/smoke tests/faults
+	$(IN_DOCKER) tests/smoke tests/faults
 
 quick: $(VENV)/installed ## Run the tests that need no Docker
-	$(BIN)/pytest --numprocesses 2 --dist worksteal --ignore tests/smoke --ignore tests/faults
+	$(PYTEST) --numprocesses 4 --ignore tests/smoke --ignore tests/faults
 
 smoke: $(VENV)/installed ## Build and start every combination in Docker, and run a task in it
-	$(BIN)/pytest tests/smoke
+	$(IN_DOCKER) tests/smoke
 
 faults: $(VENV)/installed ## Run every fault on each broker and write what is lost into docs/faults.md (Docker, about an hour)
-	$(BIN)/pytest tests/faults --long
+	@rm -f .faults/long.jsonl
+	$(PYTEST) --numprocesses 2 tests/faults --long --deselect tests/faults/test_full_load.py
+	$(PYTEST) tests/faults/test_full_load.py --long
 	$(BIN)/python -m tests.faults.report
 
 bench: $(VENV)/installed ## Measure how long a request takes with jobs and without (needs Docker)

@@ -15,16 +15,34 @@ from pathlib import Path
 import pytest
 from pytest_cookies.plugin import Cookies
 
-from tests.answers import PROMPTS, TEMPLATE, Answers, every_pair
+from tests.answers import PROMPTS, TEMPLATE, Answers, every_pair, named
 from tests.packages import pyproject_of_all
 from tests.running import server
 from tests.running.stack import Stack, engine_answers, give_to_container_user
 
 SLUG = "smoke_project"  # one for all: their images share the layers
+STARTED = {"stack", "site", "turned"}  # fixtures that start something which the tests of a file share
+SHARED_BY_ALL = "turned"  # this one is the same for all parameters of its tests
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the whole fault suite, not its short form only")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let tests that share something started, or a rendered project, run in the same process: it is made once."""
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        callspec = getattr(item, "callspec", None)
+        parameters = callspec.params if callspec and SHARED_BY_ALL not in names else {}
+        which = [parameters[name] for name in ("answers", "broker", "stack") if name in parameters]
+        words = [named(value) if isinstance(value, dict) else str(value) for value in which]
+        if names & STARTED:
+            words.insert(0, item.path.stem)
+        elif not ("bake" in names and words):
+            continue
+        item.add_marker(pytest.mark.xdist_group("-".join(words)))
 
 
 @pytest.fixture(scope="session")

@@ -100,7 +100,5 @@ def fault_run(
 
 @pytest.fixture(scope="session")
 def file(request: pytest.FixtureRequest) -> Path:
-    """The file of counts, new."""
-    path = counts.file(long=request.config.getoption("--long"))
-    path.unlink(missing_ok=True)
-    return path
+    """Return the file of counts, to which each process appends."""
+    return counts.file(long=request.config.getoption("--long"))
