@@ -24,6 +24,8 @@ OPTIONS = {name: _choices(CONTEXT[name]) for name in PROMPTS if _choices(CONTEXT
 
 # The prompts whose choices bring packages.
 PACKAGE_PROMPTS = ("broker", "result_backend", "beat", "jobs")
+# The prompts that Python code differs by.
+CODE_PROMPTS = ("result_backend", "broker", "beat", "jobs", "web_proxy")  # in this order, nine pairs suffice
 
 
 def every(*names: str) -> list[Answers]:
@@ -32,23 +34,25 @@ def every(*names: str) -> list[Answers]:
     return [dict(zip(names, values, strict=True)) for values in product(*(OPTIONS[name] for name in names))]
 
 
-def every_pair() -> list[Answers]:
-    """Return few combinations in which any two choices of different prompts meet at least once."""
-    return _covering(2)
+def every_pair(*names: str) -> list[Answers]:
+    """Return few combinations of the choices of these prompts (of all prompts with choices if none is named) in which
+    any two choices of different prompts meet at least once.
+    """
+    return _covering(2, names)
 
 
 def every_triple() -> list[Answers]:
     """Return few combinations in which any three choices of different prompts meet at least once. A file that is wrong
     only for certain answers nearly always depends on at most three of them, so this finds what all combinations would.
     """
-    return _covering(3)
+    return _covering(3, ())
 
 
 @cache
-def _covering(strength: int) -> list[Answers]:
+def _covering(strength: int, names: tuple[str, ...]) -> list[Answers]:
     """Return combinations in which any `strength` choices of different prompts meet (a greedy cover)."""
-    rows = every()
-    meetings = _meetings(strength)
+    rows = every(*names)
+    meetings = _meetings(strength, rows)
     missing = _union(meetings)
     taken = []
     while missing:
@@ -62,7 +66,8 @@ def every_with_others(*names: str) -> list[Answers]:
     """Return each combination of the choices of these prompts once, the others answered so that any two choices of all
     prompts meet. Raises AssertionError if there are too few combinations for that.
     """
-    rows, meetings = every(), _meetings(2)
+    rows = every()
+    meetings = _meetings(2, rows)
     missing = _union(meetings)
     taken = []
     for wanted in every(*names):
@@ -74,19 +79,18 @@ def every_with_others(*names: str) -> list[Answers]:
     return taken
 
 
-def _meetings(strength: int) -> list[int]:
-    """Return for each of every() which choices meet in it: an integer with a bit for each set of `strength` choices.
-    Counting bits is a hundred times faster than comparing sets.
+def _meetings(strength: int, rows: list[Answers]) -> list[int]:
+    """Return for each row which choices meet in it: an integer with a bit for each set of `strength` choices. Counting
+    bits is a hundred times faster than comparing sets.
     """
     bits: dict[tuple, int] = {}
     return [
-        sum(1 << bits.setdefault(meeting, len(bits)) for meeting in combinations(row.items(), strength))
-        for row in every()
+        sum(1 << bits.setdefault(meeting, len(bits)) for meeting in combinations(row.items(), strength)) for row in rows
     ]
 
 
 def _best(numbers: Iterable[int], meetings: list[int], missing: int) -> int:
-    """Return which of these rows of every() has the most meetings that are still missing."""
+    """Return which of these rows has the most meetings that are still missing."""
     return max(numbers, key=lambda number: (meetings[number] & missing).bit_count())
 
 

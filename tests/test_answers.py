@@ -5,12 +5,11 @@ import json
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 
 import answer_checks
-from tests.answers import CONTEXT, PACKAGE_PROMPTS, TEMPLATE, every
+from tests.answers import CODE_PROMPTS, CONTEXT, TEMPLATE, every_pair
 
 # One for each prompt: test_answer_checks.py has the others.
 BAD = {
@@ -128,18 +127,17 @@ def test_every_prompt_has_a_label_and_every_choice_says_when_to_take_it():
 
 
 def test_no_slug_may_be_a_module_that_the_project_imports(bake):
-    imported = set()
-    for answers in every(*PACKAGE_PROMPTS):
-        for file in bake(**answers).rglob("*.py"):
-            imported |= _imports(file)
+    projects = [bake(**answers) for answers in every_pair(*CODE_PROMPTS)]
+    texts = {file.read_text(encoding="utf-8") for project in projects for file in project.rglob("*.py")}
+    imported = set().union(*map(_imports, texts))
 
     names = {name.lower() for name in imported if not name.startswith("_")}  # a disk may ignore case
     assert names <= answer_checks.TAKEN
 
 
-def _imports(file: Path) -> set[str]:
+def _imports(text: str) -> set[str]:
     modules = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             modules |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

@@ -31,12 +31,12 @@ def answers(request):
 
 
 @pytest.fixture(scope="module")
-def site(bake_fresh, answers):
+def site(bake_fresh, generated_venv, answers):
     """A started site. If it has a result backend, it has the foreign app too."""
     folder = bake_fresh(broker="rabbitmq", **answers)
     if answers["result_backend"] != "none":
         add_foreign_app(folder)
-    site = LocalSite(folder)
+    site = LocalSite(folder, generated_venv)
     try:
         site.up()
         yield site

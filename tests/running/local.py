@@ -14,10 +14,15 @@ from tests.running.waiting import wait_for
 
 
 class LocalSite:
-    """The project in `folder`, started with `make local` on a port of its own; its output goes to local.log there."""
+    """The project in `folder`, started with `make local` on a port of its own; its output goes to local.log there.
 
-    def __init__(self, folder: Path):
+    `bin` is the `bin` of an environment that has its packages. Without it, `make local` makes one.
+    """
+
+    def __init__(self, folder: Path, bin: Path | None = None):
         self.folder = folder
+        self.bin = bin or folder / ".venv/bin"
+        self.make = ["make", *(["--old-file", ".venv/installed", f"BIN={os.path.relpath(bin, folder)}"] if bin else [])]
         self.log = folder / "local.log"
         port = free_port()
         dotenv = folder / ".env"
@@ -29,7 +34,7 @@ class LocalSite:
         """Start web, worker and beat and wait until web answers. Raises AssertionError with the log if it does not."""
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                ["make", "local"], cwd=self.folder, stdout=log, stderr=log, start_new_session=True
+                [*self.make, "local"], cwd=self.folder, stdout=log, stderr=log, start_new_session=True
             )
 
         def answers() -> bool:
@@ -43,7 +48,7 @@ class LocalSite:
 
     def shell(self, code: str) -> str:
         """Run `code` in Django's shell and return what it prints."""
-        command = [".venv/bin/python", "manage.py", "shell", "--verbosity", "0", "--command", code]
+        command = [f"{self.bin}/python", "manage.py", "shell", "--verbosity", "0", "--command", code]
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=True).stdout.strip()
 
     def down(self) -> None:
