@@ -92,7 +92,7 @@ def fault_run(
     ways = WAYS[:1] if answers.get("jobs") == "none" else WAYS
 
     def begin(case: str, **options: Any) -> FaultRun:
-        fault_runs.append(FaultRun(stack, broker, case, file, ways, **options))
+        fault_runs.append(FaultRun(stack, broker, case, file, **{"ways": ways, **options}))
         return fault_runs[-1]
 
     return begin

@@ -3,11 +3,13 @@
 import json
 import re
 import secrets
+import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.faults.counts import Counts, write
 from tests.running.stack import Stack
@@ -52,14 +54,27 @@ def send(
     seconds: float = 0,
     function: str = "plain",
     environment: dict[str, str] | None = None,
+    once_connected: Callable[[], object] | None = None,
 ) -> dict[str, Sent]:
-    """Submit a batch from web, with these changes of its environment; return what the callers met, for each of WAYS."""
+    """Submit a batch from web, with these changes of its environment; return what the callers met, for each of WAYS.
+
+    `once_connected` is called when the process that submits has a connection to the broker, before it submits.
+    """
     changes = [f"--env={name}={value}" for name, value in (environment or {}).items()]
     command = ["python", "manage.py", "submit", batch, "--tasks", str(tasks), "--jobs", str(jobs)]
     command += ["--seconds", str(seconds), "--function", function]
-    done = stack.compose("exec", "--no-TTY", *changes, "web", *command)
-    print(done.stderr)  # pytest shows it when the test fails
-    return {way: Sent(**met) for way, met in json.loads(done.stdout).items()}
+    if once_connected:
+        command.append("--warm")
+    start = ["docker", "compose", "exec", "--no-TTY", *changes, "web", *command]
+    pipes: dict[str, Any] = dict.fromkeys(["stdin", "stdout", "stderr"], subprocess.PIPE)
+    with subprocess.Popen(start, cwd=stack.folder, env=stack.environment, text=True, **pipes) as process:
+        if once_connected:
+            assert process.stdout.readline() == "warm\n", process.stderr.read()
+            once_connected()
+        met, errors = process.communicate("go\n")
+    print(errors)  # pytest shows it when the test fails
+    assert process.returncode == 0, errors
+    return {way: Sent(**its) for way, its in json.loads(met).items()}
 
 
 class FaultRun:
@@ -87,9 +102,17 @@ class FaultRun:
         self.sent = {way: Sent(0, [], [], 0) for way in WAYS}
         self.fault_ended = 0.0  # since the epoch, as all times here: containers share this machine's clock
 
-    def submit(self, tasks: int, jobs: int, seconds: float = 0, function: str = "plain") -> None:
-        """Submit plain tasks, and jobs if the project has any, that work for `seconds` each."""
-        self.sent = send(self.stack, self.batch, tasks, jobs if "jobs" in self.ways else 0, seconds, function)
+    def submit(
+        self,
+        tasks: int,
+        jobs: int,
+        seconds: float = 0,
+        function: str = "plain",
+        once_connected: Callable[[], object] | None = None,
+    ) -> None:
+        """Submit plain tasks, and jobs if the project has any, that work for `seconds` each: see send()."""
+        jobs = jobs if "jobs" in self.ways else 0
+        self.sent = send(self.stack, self.batch, tasks, jobs, seconds, function, once_connected=once_connected)
 
     def wait_until_worked_on(self, count: int = 30) -> None:
         """Return when `count` of each way are finished. Raises TookTooLong after a minute."""

@@ -12,6 +12,7 @@ from tests.faults import counts
 
 PAGE = TEMPLATE / "docs" / "faults.md"
 BROKERS = ("redis", "rabbitmq")
+ONLY_REDIS = ("t", "u")  # cases that RabbitMQ does not know
 CASE = re.compile(r"^\| ([a-z]) \|", re.MULTILINE)  # a line of the page's list of cases
 BETWEEN = re.compile(r"(<!-- measured: make faults -->\n).*(<!-- end -->)", re.DOTALL)
 
@@ -22,7 +23,8 @@ def main() -> None:
         sys.exit("nothing to report: only `make faults` runs the whole suite")
     lines = counts.read(path)
     done = {(it.case[0], it.broker) for it in lines}
-    missing = {(case, broker) for case in CASE.findall(PAGE.read_text()) for broker in BROKERS} - done
+    expected = {(case, broker) for case in CASE.findall(PAGE.read_text()) for broker in BROKERS}
+    missing = expected - {(case, "rabbitmq") for case in ONLY_REDIS} - done
     if missing:
         sys.exit(f"nothing to report: only part of the suite has run, without {sorted(missing)}")
     parts = [machine(path), cases(lines), eviction(counts.FOLDER / "eviction.jsonl")]

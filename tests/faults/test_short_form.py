@@ -81,5 +81,14 @@ def test_a_frozen_broker_is_told_to_callers_of_plain_tasks_and_delays_no_job(sta
             stack.compose("unpause", broker)
 
 
+def test_a_broker_that_freezes_behind_a_used_connection_is_told_to_callers_of_plain_tasks(stack, broker, fault_run):
+    with fault_run("g: the broker is paused at submit, on a used connection") as case:
+        try:
+            case.submit(tasks=3, jobs=20, once_connected=lambda: stack.compose("pause", broker))
+        finally:
+            stack.compose("unpause", broker, check=False)
+    assert case.sent["tasks"].refused == [0, 1, 2]
+
+
 def test_in_the_end_nothing_is_lost_and_no_job_was_worked_twice(fault_runs):
     wait_until_idle(fault_runs, seconds=COMES_BACK + 60)

@@ -39,6 +39,13 @@ def greedy(batch: str, number: int, seconds: float) -> None:
 
 
 @shared_task(ignore_result=True)
+def without_memory(batch: str, number: int, seconds: float) -> None:
+    """Leave a row for this start, then fail as a task does that asks for more memory than there is."""
+    Run.objects.create(batch=batch, sent_as="without", number=number)
+    raise MemoryError
+
+
+@shared_task(ignore_result=True)
 def compute(batch: str, number: int, seconds: float) -> None:
     """Keep a core busy."""
     end = time.monotonic() + seconds

@@ -1,4 +1,5 @@
 import json
+import sys
 import time
 import traceback
 
@@ -15,8 +16,9 @@ class Command(BaseCommand):
         parser.add_argument("--jobs", type=int, default=0, metavar="N")
         parser.add_argument("--seconds", type=float, default=0, help="how long each one works")
         parser.add_argument("--function", default="plain", help="which one of load.tasks the plain tasks call")
+        parser.add_argument("--warm", action="store_true", help="send a task of another batch, then wait for a line")
 
-    def handle(self, batch, tasks, jobs, seconds, function, **options):
+    def handle(self, batch, tasks, jobs, seconds, function, warm, **options):
         def send_task(number):
             getattr(load_tasks, function).delay(batch, number, seconds)
 
@@ -25,6 +27,11 @@ class Command(BaseCommand):
 
             submit("load", batch=batch, number=number, seconds=seconds)
 
+        if warm:  # so that this process has a connection to the broker, as one that has sent tasks for hours
+            load_tasks.plain.delay(f"{batch}-warm", 0, 0)
+            self.stdout.write("warm", ending="\n")
+            self.stdout.flush()
+            sys.stdin.readline()
         met = {"tasks": Met(send_task, tasks), "jobs": Met(send_job, jobs)}
         for number in range(max(tasks, jobs)):
             for way in met.values():

@@ -1,0 +1,102 @@
+"""Work that cannot be done, or is very much, does not keep that of others waiting. The long form: make faults."""
+
+import pytest
+
+from tests.faults.conftest import COMES_BACK
+from tests.faults.fault_run import Sent, send, wait_until_idle
+from tests.running.stack import Stack
+from tests.running.waiting import wait_for
+
+pytestmark = pytest.mark.usefixtures("long_form")
+
+WITH_A_QUEUE_THAT_IS_NOT_THERE = """
+from django.db import transaction
+from jobs import submit
+from jobs.models import Job
+with transaction.atomic():
+    job = submit("load", batch="unsendable", number=0, seconds=0)
+    Job.objects.filter(pk=job.pk).update(queue="gone")
+print(job.pk)
+"""
+A_BACKLOG = """
+from accounts.models import User
+from jobs.models import Job
+owner = User.objects.create_user("{batch}")
+arguments = [dict(batch="{batch}", number=number, seconds=0) for number in range({count})]
+Job.objects.bulk_create(Job(kind="load", owner=owner, max_attempts=5, arguments=it) for it in arguments)
+"""
+ANOTHER_OWNERS_JOB = """
+from accounts.models import User
+from jobs import submit
+owner = User.objects.create_user("{batch}-other")
+print(submit("load", owner=owner, batch="{batch}-other", number=0, seconds=0).pk)
+"""
+# How many jobs of the backlog were started after the other owner's job was submitted and before it was started.
+OVERTOOK = """
+SELECT count(*) FROM jobs_job AS one, jobs_job AS other
+WHERE one.id = '{job}' AND other.arguments->>'batch' = '{batch}'
+AND other.started_at > one.created_at AND other.started_at < one.started_at
+"""
+BACKLOG = 20_000
+# 4 for each of the worker's 8 processes, as many again because the window grows with running jobs, and those running.
+FEW = 2 * 4 * 8 + 8
+
+
+def started_at(stack: Stack, service: str) -> str:
+    """Return since when the service's container has been running."""
+    container = stack.compose("ps", "--quiet", service).stdout.strip()
+    return stack.run("docker", "inspect", "--format", "{{.State.StartedAt}}", container, check=True).stdout
+
+
+def test_a_task_that_raises_a_memory_error_fails_and_harms_no_other(stack, fault_run):
+    before = started_at(stack, "worker")
+    with fault_run("q: a task raises MemoryError") as case:
+        send(stack, case.batch, tasks=1, function="without_memory")
+        case.submit(tasks=300, jobs=300, seconds=0.2)
+
+    assert case.runs()["without"][0][0] == 1
+    assert started_at(stack, "worker") == before
+
+
+def test_a_job_that_cannot_be_sent_delays_none_of_a_thousand_and_says_why(stack, fault_run):
+    with fault_run("r: a job cannot be sent, a thousand others can", ways=["jobs"]) as case:
+        job = stack.shell(WITH_A_QUEUE_THAT_IS_NOT_THERE)
+        case.submit(tasks=0, jobs=1000)
+
+    [[status, reason]] = stack.sql(f"SELECT status, publish_error FROM jobs_job WHERE id = '{job}'")
+    assert status == "waiting"
+    assert "gone" in reason
+    stack.sql(f"DELETE FROM jobs_job WHERE id = '{job}'")
+
+
+def test_a_single_job_overtakes_the_backlog_of_another_owner(stack, fault_run):
+    with fault_run("s: one owner has a backlog, another a single job", ways=["jobs"], seconds=900) as case:
+        stack.shell(A_BACKLOG.format(batch=case.batch, count=BACKLOG))
+        case.sent["jobs"] = Sent(BACKLOG, [], [], 0)
+        case.wait_until_worked_on(100)
+        job = stack.shell(ANOTHER_OWNERS_JOB.format(batch=case.batch))
+
+        def done() -> bool:
+            return stack.sql(f"SELECT status FROM jobs_job WHERE id = '{job}'") == [["succeeded"]]
+
+        wait_for(done, "the end of the other owner's job", seconds=60)
+        assert len(case.runs()["jobs"]) < BACKLOG, "the backlog was too short for this test"
+    [[overtook]] = stack.sql(OVERTOOK.format(job=job, batch=case.batch))
+    assert int(overtook) <= FEW
+
+
+def test_a_worker_that_stops_consuming_is_replaced_and_loses_nothing(stack, fault_run):
+    before = started_at(stack, "worker")
+    stop_consuming = (
+        "from config.celery import app; "
+        "[app.control.cancel_consumer(queue.name, reply=True, timeout=5) for queue in app.conf.task_queues]"
+    )
+    with fault_run("v: the worker stops consuming", seconds=600) as case:
+        stack.shell(stop_consuming)
+        case.submit(tasks=300, jobs=300, seconds=0.2)
+
+    assert started_at(stack, "worker") != before
+
+
+def test_in_the_end_nothing_is_lost_and_no_job_was_worked_twice(fault_runs):
+    wait_until_idle(fault_runs, seconds=COMES_BACK + 60)
