@@ -1,8 +1,9 @@
 """Dead letters: messages that no worker can process are kept in the queue settings.DEAD_LETTER_QUEUE.
 
-These are the messages of tasks that killed their process more often than max_retries allows, messages whose worker died
-DELIVERY_LIMIT times, and messages that the worker does not know or that the task rejected. `manage.py dead_letters`
-shows them and can requeue them. How a message gets there depends on the broker: see the dead_letters.py in its folder.
+These are the messages of tasks that killed their process, or ran out of memory, more often than max_retries allows,
+messages whose worker died DELIVERY_LIMIT times, and messages that the worker does not know or that the task rejected.
+`manage.py dead_letters` shows them and can requeue them. How a message gets there depends on the broker: see the
+dead_letters.py in its folder.
 """
 
 from collections.abc import Iterator
@@ -25,13 +26,18 @@ class Request(request.Request):
     def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
         """Handle a failure as Celery does, but reject the message of a task that lost its process too often.
 
-        Rejecting a message makes it a dead letter.
+        Rejecting a message makes it a dead letter. A MemoryError is a failure like any other, except that it makes a
+        dead letter as well, because too little memory is also what kills most processes.
         """
         error = getattr(exc_info.exception, "exc", exc_info.exception)  # Celery wraps the error with its traceback
         limit = self.task.max_retries
         used_up = limit is not None and self.request_dict["retries"] >= limit
-        if isinstance(error, WorkerLostError) and used_up:
+        if isinstance(error, (WorkerLostError, MemoryError)) and used_up:
             self.reject(requeue=False)
+        if isinstance(error, MemoryError):
+            # Celery would raise it again here, in the worker's main process, which has enough memory. That ends the
+            # worker with all its tasks.
+            exc_info.exception = RuntimeError(f"the task ran out of memory: {error!r}")
         return super().on_failure(exc_info, *args, **kwargs)
 
 

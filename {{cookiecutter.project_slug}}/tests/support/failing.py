@@ -1,4 +1,4 @@
-"""A view and a task that fail, and others that do not, for tests/config/test_logging.py."""
+"""Views and tasks that fail, and others that do not, for tests that start real processes."""
 
 import logging
 
@@ -23,6 +23,12 @@ def fail(password: str) -> None:
     """Send a task, and fail."""
     talk.delay()
     raise ValueError("the task failed")
+
+
+@shared_task(ignore_result=True)
+def run_out_of_memory() -> None:
+    """Fail as a function that asks for more memory than there is."""
+    raise MemoryError("no memory is left")
 
 
 def view(request):

@@ -18,6 +18,13 @@ HOST = "example.com"
 # A project whose results go to a server needs its URL. Others refuse this variable.
 RESULTS = {"CELERY_RESULT_BACKEND": "cache+memory://"} if "://" in (settings.CELERY_RESULT_BACKEND or "") else {}
 
+# For a process that knows the views and tasks of tests/support/failing.py.
+FAILING = {
+    "DJANGO_SETTINGS_MODULE": "tests.support.production",
+    "CELERY_BROKER_URL": "filesystem://",
+    "PYTHONWARNINGS": "ignore",  # Celery warns if root runs the tests
+}
+
 
 def environment(folder: Path) -> dict[str, str]:
     """Return the variables that production requires. Whatever a process writes goes to `folder`."""
@@ -51,6 +58,25 @@ def started(*command: str, log: Path, **variables: str) -> Iterator[subprocess.P
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def worker(log: Path, **variables: str) -> Iterator[subprocess.Popen]:
+    """Start a worker with one pool process, which knows the tasks of tests/support/failing.py. Wait until it is ready.
+
+    Its messages are files next to `log`, unless CELERY_BROKER_URL names a server.
+    """
+    command = ["celery", "-A", "config", "worker", "--concurrency", "1", "--without-gossip", "--without-mingle"]
+    with started(*command, "--loglevel", "INFO", log=log, **FAILING | variables) as process:
+        wait_for(lambda: " ready" in log.read_text(), "a worker that is ready", seconds=30)
+        yield process
+
+
+def send(task: str, log: Path, **variables: str) -> None:
+    """Send a task of tests/support/failing.py, by its name, to the worker with this log."""
+    code = f"from tests.support.failing import {task}; {task}.delay()"
+    with started("python", "manage.py", "shell", "-c", code, log=log.with_name("send.log"), **FAILING | variables) as sender:
+        assert sender.wait(timeout=30) == 0, log.with_name("send.log").read_text()
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from kombu.exceptions import OperationalError
 
 from config.celery import app
 from ops.celery import dead_letters
+from tests.support import processes
 from tests.support.waiting import wait_for
 
 # A broker that makes dead letters itself is only there in the stack. The one in memory makes none.
@@ -93,13 +94,27 @@ class FakeRequest(dead_letters.Request):
 
 
 @pytest.mark.parametrize(("retries", "rejected"), [(4, []), (5, [False])])
-def test_a_task_that_loses_its_process_once_more_than_it_may_is_rejected(monkeypatch, retries, rejected):
+@pytest.mark.parametrize("error", [WorkerLostError("signal 9"), MemoryError()], ids=repr)
+def test_a_task_that_needs_too_much_memory_once_more_than_it_may_is_rejected(monkeypatch, error, retries, rejected):
     monkeypatch.setattr(dead_letters.request.Request, "on_failure", lambda *args, **kwargs: None)
     request = FakeRequest(retries)
 
     try:
-        raise WorkerLostError("signal 9")
-    except WorkerLostError:
+        raise error
+    except Exception:
         request.on_failure(ExceptionInfo())
 
     assert request.rejected == rejected
+
+
+@pytest.mark.slow
+def test_a_task_that_raises_a_memory_error_fails_and_the_worker_goes_on(tmp_path):
+    log = tmp_path / "worker.log"
+    with processes.worker(log) as worker:
+        processes.send("run_out_of_memory", log)
+        processes.send("talk", log)
+
+        wait_for(lambda: worker.poll() is not None or "succeeded" in log.read_text(), "the next task", seconds=30)
+        assert worker.poll() is None, log.read_text()
+
+    assert log.read_text().count("MemoryError: no memory is left") == 1
