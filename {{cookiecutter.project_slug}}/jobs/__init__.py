@@ -18,6 +18,8 @@ from jobs.attempt import output, progress
 from jobs.registry import job
 
 if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
     from django.contrib.auth.base_user import AbstractBaseUser
 
     from jobs.models import Job
@@ -26,10 +28,16 @@ __all__ = ["job", "output", "progress", "submit"]
 
 
 def submit(
-    kind: str, /, *, owner: "AbstractBaseUser | None" = None, idempotency_key: str = "", **arguments: Any
+    kind: str,
+    /,
+    *,
+    owner: "AbstractBaseUser | None" = None,
+    idempotency_key: str = "",
+    run_after: "datetime | timedelta | None" = None,
+    **arguments: Any,
 ) -> "Job":
     """Submit a job in the caller's transaction. See `jobs.submission.submit`, which this function calls."""
     # Models cannot be imported before Django has loaded the apps, and every app's jobs.py imports this module earlier.
     from jobs import submission
 
-    return submission.submit(kind, owner=owner, idempotency_key=idempotency_key, **arguments)
+    return submission.submit(kind, owner=owner, idempotency_key=idempotency_key, run_after=run_after, **arguments)

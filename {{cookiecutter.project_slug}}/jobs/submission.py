@@ -1,11 +1,14 @@
 """Submitting a job: the row is written in the caller's transaction, and the broker is not involved."""
 
+from datetime import datetime, timedelta
 from pathlib import PurePath
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.files import File
 from django.core.files.storage import default_storage
+from django.db.models.functions import Now
+from django.utils import timezone
 
 from jobs import registry
 from jobs.exceptions import IdempotencyConflict
@@ -14,7 +17,15 @@ from jobs.notifications import notify_dispatcher
 from ops.request_id import REQUEST_ID
 
 
-def submit(kind: str, /, *, owner: AbstractBaseUser | None = None, idempotency_key: str = "", **arguments: Any) -> Job:
+def submit(
+    kind: str,
+    /,
+    *,
+    owner: AbstractBaseUser | None = None,
+    idempotency_key: str = "",
+    run_after: datetime | timedelta | None = None,
+    **arguments: Any,
+) -> Job:
     """Write a job to the database in the caller's transaction, and return its row.
 
     This never talks to the broker. The dispatcher (`manage.py dispatch_jobs`) publishes the job as soon as the
@@ -24,7 +35,9 @@ def submit(kind: str, /, *, owner: AbstractBaseUser | None = None, idempotency_k
         kind: The name of a function decorated with @job.
         owner: The user who may see the job. None if nobody may.
         idempotency_key: Submitting the same key for the same owner again returns the existing job instead of creating
-            a second one, even if the first one has finished. Files are not compared.
+            a second one, even if the first one has finished. Files and `run_after` are not compared.
+        run_after: The job does not start before this moment, which needs a time zone, or before this time from now has
+            passed. It starts as soon as possible if None.
         **arguments: The keyword arguments for the function: JSON values and files. The function receives a file as its
             name in the default storage.
 
@@ -33,11 +46,13 @@ def submit(kind: str, /, *, owner: AbstractBaseUser | None = None, idempotency_k
 
     Raises:
         UnknownKind: No function decorated with @job has this name.
-        TypeError: The arguments do not fit the function.
+        TypeError: The arguments do not fit the function, or `run_after` is neither a datetime nor a timedelta.
+        ValueError: `run_after` is a datetime without a time zone.
         IdempotencyConflict: The idempotency key belongs to a job of another kind or with other arguments.
     """
     spec = registry.get(kind)
     spec.validate(arguments)
+    _validate_run_after(run_after)
     job = Job(
         kind=kind,
         owner=owner,  # type: ignore[misc]  # the project's user model, which jobs/ does not know
@@ -46,13 +61,27 @@ def submit(kind: str, /, *, owner: AbstractBaseUser | None = None, idempotency_k
         max_attempts=spec.max_attempts,
         request_id=REQUEST_ID.get(),
     )
+    if isinstance(run_after, timedelta):
+        job.run_after = Now() + run_after  # by the clock of the database
+    elif run_after:
+        job.run_after = run_after
     if idempotency_key:
         job = _get_or_create(job, arguments)
     else:
         job.arguments = _store_files(job, arguments)
         job.save(force_insert=True)
+    if isinstance(run_after, timedelta):
+        job.refresh_from_db(fields=["run_after"])
     notify_dispatcher()
     return job
+
+
+def _validate_run_after(run_after: Any) -> None:
+    """Raise TypeError or ValueError if this is no moment or delay, as described in submit()."""
+    if run_after is not None and not isinstance(run_after, datetime | timedelta):
+        raise TypeError(f"run_after must be a datetime or a timedelta, not {run_after!r}")
+    if isinstance(run_after, datetime) and timezone.is_naive(run_after):
+        raise ValueError(f"run_after={run_after} has no time zone: use django.utils.timezone.now()")
 
 
 def _get_or_create(job: Job, arguments: dict[str, Any]) -> Job:
@@ -61,7 +90,7 @@ def _get_or_create(job: Job, arguments: dict[str, Any]) -> Job:
     existing = Job.objects.filter(**key).first()
     if not existing:
         job.arguments = _store_files(job, arguments)
-        columns = ["id", "kind", "arguments", "queue", "max_attempts", "request_id"]
+        columns = ["id", "kind", "arguments", "queue", "max_attempts", "request_id", "run_after"]
         existing, _ = Job.objects.get_or_create(**key, defaults={name: getattr(job, name) for name in columns})
     values = _without_files(arguments)
     if existing.kind != job.kind or values != {name: existing.arguments.get(name) for name in values}:

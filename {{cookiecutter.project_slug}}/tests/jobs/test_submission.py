@@ -1,11 +1,13 @@
 """Submitting a job writes a row in the caller's transaction, once for each idempotency key: jobs/submission.py."""
 
 import inspect
+from datetime import datetime, timedelta
 
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import transaction
+from django.utils import timezone
 
 import jobs
 from config.celery import app
@@ -91,6 +93,43 @@ def test_the_public_function_has_the_documented_signature():
         return [(parameter.name, parameter.kind, parameter.default) for parameter in signature.parameters.values()]
 
     assert parameters(public) == parameters(documented)
+
+
+# --- Later --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("idempotency_key", ["", "order 7"])
+@pytest.mark.parametrize("later", [timedelta(hours=1), timezone.now() + timedelta(hours=1)], ids=["delay", "moment"])
+def test_a_job_for_later_waits_in_the_database_until_its_time(published, later, idempotency_key):
+    job = submit("multiply", x=4, y=5, run_after=later, idempotency_key=idempotency_key)
+    dispatcher.publish_due_jobs()
+    assert published == []
+    assert timedelta(minutes=50) < job.run_after - timezone.now() <= timedelta(hours=1)
+
+    Job.objects.update(run_after=timezone.now() - timedelta(seconds=1))
+    dispatcher.publish_due_jobs()
+
+    assert published == [str(job.pk)]
+
+
+@pytest.mark.django_db
+def test_the_same_key_with_another_time_is_the_same_job_at_the_first_time():
+    first = submit("multiply", x=4, y=5, run_after=timedelta(hours=1), idempotency_key="order 7")
+    second = submit("multiply", x=4, y=5, run_after=timedelta(hours=2), idempotency_key="order 7")
+
+    assert (second, second.run_after) == (first, first.run_after)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("moment", "error"), [(datetime(2030, 1, 1), ValueError), (3600, TypeError), ("2030-01-01", TypeError)]
+)
+def test_a_time_without_a_time_zone_or_without_a_unit_is_refused(moment, error):
+    with pytest.raises(error, match="run_after"):
+        submit("multiply", x=4, y=5, run_after=moment)
+
+    assert not Job.objects.exists()
 
 
 # --- Idempotency keys ---------------------------------------------------------------------------------------------
