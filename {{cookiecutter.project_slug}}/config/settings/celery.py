@@ -59,8 +59,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 # Every time limit must be shorter than this, so that no message is delivered again while its task still runs.
 MAX_TASK_TIME_LIMIT = CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] / 2
 # The message of a task with a countdown waits in a worker, unacknowledged, and then the task has to run. Both must fit
-# into the visibility timeout, so ops/celery/redis/task.py refuses longer countdowns. For anything later, write down
-# when it is due, and look for due work regularly.
+# into the visibility timeout, so ops/celery/redis/task.py refuses longer countdowns. For anything later, write a row
+# that says when it is due, and look for due rows regularly.
+{% if cookiecutter.__use_jobs %}
+# A job is such a row: submit("name", run_after=…).
+{% endif %}
 MAX_COUNTDOWN = CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] - CELERY_TASK_TIME_LIMIT
 # When a worker loses its connection, its running tasks continue: Redis would not deliver the message of a cancelled one
 # again for a long time. A task may run twice after a broken connection. Celery 6 changes its default to True.

@@ -3,9 +3,10 @@
 from typing import Any, NoReturn
 
 from celery.contrib.django.task import DjangoTask
-from celery.exceptions import Reject, Retry
+from celery.exceptions import QueueNotFound, Reject, Retry
 from celery.utils.time import get_exponential_backoff_interval
 from django.db import InterfaceError, OperationalError
+from kombu.exceptions import EncodeError
 from redis import exceptions as redis
 
 # What a database or a cache raises when it is down, is restarting or has closed the connection.
@@ -27,6 +28,9 @@ class Task(DjangoTask):
     # kills its process does so six times. https://docs.celeryq.dev/en/stable/userguide/tasks.html#Task.max_retries
     max_retries = 5
     default_retry_delay = 10
+    # What retry() meets if no broker could ever take the message, because its queue does not exist or its arguments are
+    # not JSON. The broker's subclass may add to this.
+    unsendable: tuple[type[Exception], ...] = (QueueNotFound, EncodeError)
     # The class that handles a message in the worker's main process. Celery imports it by this name.
     Request = "ops.celery.dead_letters:Request"
 
@@ -71,9 +75,12 @@ class Task(DjangoTask):
     def retry(self, *args: Any, **options: Any) -> Any:
         """Retry as Celery does, but if the broker does not accept the retry, leave the message in its queue.
 
-        Celery would drop the message. Raises Reject in this case, and otherwise what Celery's retry() raises.
+        Celery would drop the message. Raises Reject in this case, an error of `unsendable` if no broker could ever take
+        the message, and otherwise what Celery's retry() raises.
         """
         try:
             return super().retry(*args, **options)
         except Reject as reject:
+            if isinstance(reject.reason, self.unsendable):
+                raise reject.reason from None  # in its queue, the message would come back at once, and fail again
             raise Reject(reject.reason, requeue=True) from reject

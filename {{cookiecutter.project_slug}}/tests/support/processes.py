@@ -74,9 +74,10 @@ def worker(log: Path, **variables: str) -> Iterator[subprocess.Popen]:
 
 def send(task: str, log: Path, **variables: str) -> None:
     """Send a task of tests/support/failing.py, by its name, to the worker with this log."""
-    code = f"from tests.support.failing import {task}; {task}.delay()"
-    with started("python", "manage.py", "shell", "-c", code, log=log.with_name("send.log"), **FAILING | variables) as sender:
-        assert sender.wait(timeout=30) == 0, log.with_name("send.log").read_text()
+    log = log.with_name("send.log")
+    command = ["python", "manage.py", "shell", "-c", f"from tests.support.failing import {task}; {task}.delay()"]
+    with started(*command, log=log, **FAILING | variables) as sender:
+        assert sender.wait(timeout=30) == 0, log.read_text()
 
 
 @contextmanager

@@ -10,9 +10,14 @@ from ops.celery import task
 from ops.celery.redis import dead_letters
 
 
+class TooFarAhead(ValueError):
+    """A task is to start later than Redis can keep its message."""
+
+
 class Task(task.Task):
     """Task that counts how often its message is delivered again, and that cannot wait too long for its start."""
 
+    unsendable = (*task.Task.unsendable, TooFarAhead)
     Request = "ops.celery.redis.dead_letters:Request"
 
     def run_in_worker(self, *args: Any, **kwargs: Any) -> Any:
@@ -31,14 +36,15 @@ class Task(task.Task):
     ) -> Any:
         """Send the task as Celery does.
 
-        Raises ValueError if the countdown, or the time until `eta`, is longer than MAX_COUNTDOWN seconds. Redis would
-        deliver the message again and again while it waits in a worker.
+        Raises TooFarAhead, a ValueError, if the countdown, or the time until `eta`, is longer than MAX_COUNTDOWN
+        seconds. Redis would deliver the message again and again while it waits in a worker.
         """
         delay = countdown or 0
         if eta is not None:
             delay = (maybe_make_aware(maybe_iso8601(eta)) - self.app.now()).total_seconds()
         if delay > settings.MAX_COUNTDOWN:
-            raise ValueError(
-                f"{self.name} in {delay:.0f} s: at most {settings.MAX_COUNTDOWN} s are possible, see MAX_COUNTDOWN"
+            raise TooFarAhead(
+                f"{self.name} can't wait {delay:.0f} s: at most {settings.MAX_COUNTDOWN} s are possible. "
+                "The comment at MAX_COUNTDOWN in config/settings/celery.py says what to do"
             )
         return super().apply_async(args, kwargs, countdown=countdown, eta=eta, **options)

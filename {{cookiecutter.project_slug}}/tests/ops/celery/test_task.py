@@ -2,8 +2,9 @@
 
 import pytest
 from celery import Signature, shared_task
-from celery.exceptions import Reject, Retry
+from celery.exceptions import QueueNotFound, Reject, Retry
 from django.db import InterfaceError, OperationalError, transaction
+from kombu.exceptions import EncodeError
 from redis import exceptions as redis
 
 from config.celery import app
@@ -24,7 +25,7 @@ def fails(message: str) -> None:
 
 
 @shared_task(bind=True, max_retries=1)
-def with_limit(self) -> None:
+def with_limit(self, value: object = None) -> None:
     """A task with a limit of its own."""
 
 
@@ -150,6 +151,12 @@ def test_a_task_gives_up_in_the_end(in_worker, sent):
         with_limit.retry_lost_connection(OperationalError("gone"))
 
     assert not sent
+
+
+@pytest.mark.parametrize("options", [{"queue": "misspelt"}, {"args": [object()]}], ids=["queue", "arguments"])
+def test_a_retry_that_can_never_be_sent_is_an_error_of_the_task(in_worker, options):
+    with pytest.raises((QueueNotFound, EncodeError)):
+        with_limit.retry(**options)
 
 
 @pytest.mark.parametrize(

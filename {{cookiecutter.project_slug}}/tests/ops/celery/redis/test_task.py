@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from config.celery import app
 from ops.celery.redis import dead_letters
+from tests.support.waiting import wait_for
 
 runs = []
 
@@ -18,6 +19,13 @@ runs = []
 def run() -> None:
     """Note that it ran."""
     runs.append(1)
+
+
+@shared_task(bind=True)
+def retry(self, **when) -> None:
+    """Try again, at a time that the test chooses."""
+    runs.append(1)
+    self.retry(**when)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +39,29 @@ def run() -> None:
 def test_a_task_that_redis_would_deliver_twice_while_it_waits_is_refused(when):
     with pytest.raises(ValueError, match=f"at most {settings.MAX_COUNTDOWN} s are possible"):
         run.apply_async(**when)
+
+
+def test_a_retry_that_is_too_far_ahead_fails_once_and_says_what_to_do(worker, caplog):
+    runs.clear()
+
+    retry.delay(countdown=settings.MAX_COUNTDOWN + 1)
+    run.delay()
+
+    wait_for(lambda: len(runs) >= 2, "the task after it")
+    [error] = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert f"at most {settings.MAX_COUNTDOWN} s are possible" in error
+    assert "The comment at MAX_COUNTDOWN in config/settings/celery.py says what to do" in error
+    assert len(runs) == 2
+
+
+def test_a_default_delay_that_is_too_far_ahead_is_refused_as_well(monkeypatch):
+    monkeypatch.setattr(retry, "default_retry_delay", settings.MAX_COUNTDOWN + 1)
+    retry.push_request(id="1", called_directly=False, delivery_info={"routing_key": "default"}, headers=None)
+    try:
+        with pytest.raises(ValueError, match=f"at most {settings.MAX_COUNTDOWN} s are possible"):
+            retry.retry()
+    finally:
+        retry.pop_request()
 
 
 @pytest.mark.parametrize("seconds", [0, settings.MAX_COUNTDOWN])
