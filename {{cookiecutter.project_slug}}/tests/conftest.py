@@ -2,8 +2,11 @@
 
 import pytest
 from celery.contrib.testing.worker import start_worker
+from django.db import connection
+from django.db.utils import ConnectionHandler
 
 from config.celery import app
+from tests.support import servers
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +26,22 @@ def worker(_worker, transactional_db):
     The rows of the test are committed, so that the worker sees them.
     """
     return _worker
+
+
+@pytest.fixture(scope="session")
+def _postgresql():
+    with servers.postgresql() as database:
+        yield database
+
+
+@pytest.fixture
+def postgresql(request, django_db_blocker):
+    """Django's connection to a real PostgreSQL: the stack's in `make test-docker`, otherwise one for these tests."""
+    if connection.vendor == "postgresql":
+        request.getfixturevalue("transactional_db")
+        yield connection
+    else:
+        database = ConnectionHandler({"default": request.getfixturevalue("_postgresql")})["default"]
+        with django_db_blocker.unblock():
+            yield database
+            database.close()

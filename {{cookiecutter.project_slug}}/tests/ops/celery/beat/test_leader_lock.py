@@ -1,16 +1,15 @@
 """A lock that one of several processes holds: ops/celery/beat/leader_lock.py."""
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError
+from django.db.backends.sqlite3.base import DatabaseWrapper as SQLite
 
 from ops.celery.beat import leader_lock
 from ops.celery.beat.leader_lock import LeaderLock, abort_slow_query
 
-needs_a_lock = pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL has the lock")
-
 
 @pytest.fixture
-def lock(transactional_db):
+def lock(lock_in_postgresql):
     """Return a function that makes a lock, which is released at the end of the test."""
     locks = []
 
@@ -23,7 +22,6 @@ def lock(transactional_db):
         one.release()
 
 
-@needs_a_lock
 def test_only_one_of_two_processes_gets_the_lock(lock):
     first, second = lock(), lock()
 
@@ -32,7 +30,6 @@ def test_only_one_of_two_processes_gets_the_lock(lock):
     assert first.acquire()  # it still holds the lock
 
 
-@needs_a_lock
 def test_a_released_lock_goes_to_the_next_process_that_asks(lock):
     first, second = lock(), lock()
     first.acquire()
@@ -48,17 +45,17 @@ def test_locks_with_different_names_do_not_meet(lock):
     assert lock("two").acquire()
 
 
-@pytest.mark.skipif(connection.vendor == "postgresql", reason="PostgreSQL has the lock")
-def test_a_database_without_such_locks_gives_it_to_every_process(lock):
-    assert lock().acquire()
-    assert lock().acquire()
+def test_a_database_without_such_locks_gives_it_to_every_process(monkeypatch):
+    monkeypatch.setattr(leader_lock, "connection", SQLite({"OPTIONS": {}}))
+
+    assert LeaderLock("test").acquire()
+    assert LeaderLock("test").acquire()
 
 
-@needs_a_lock
-def test_a_process_whose_connection_is_cut_loses_the_lock_and_gets_an_error(lock):
+def test_a_process_whose_connection_is_cut_loses_the_lock_and_gets_an_error(lock, postgresql):
     first, second = lock(), lock()
     first.acquire()
-    with connection.cursor() as cursor:
+    with postgresql.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [first._connection.connection.info.backend_pid])
 
     with pytest.raises(OperationalError):
@@ -67,11 +64,10 @@ def test_a_process_whose_connection_is_cut_loses_the_lock_and_gets_an_error(lock
     assert not first.acquire()
 
 
-@needs_a_lock
-def test_a_query_that_is_not_answered_is_not_waited_for(transactional_db, monkeypatch):
+def test_a_query_that_is_not_answered_is_not_waited_for(postgresql, monkeypatch):
     monkeypatch.setattr(leader_lock, "QUERY_TIMEOUT", 0.1)
-    with connection.execute_wrapper(abort_slow_query), connection.cursor() as cursor:
+    with postgresql.execute_wrapper(abort_slow_query), postgresql.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(0)")
         with pytest.raises(OperationalError):
             cursor.execute("SELECT pg_sleep(1)")
-    connection.close()
+    postgresql.close()

@@ -17,7 +17,7 @@ from ops.celery.beat import leader_lock, scheduler
 from ops.celery.beat.scheduler import BeatEntry, Scheduler
 from tests.support.waiting import wait_for
 
-needs_a_lock = pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL has the lock")
+needs_a_lock = pytest.mark.usefixtures("lock_in_postgresql")
 
 
 class RecordingScheduler(Scheduler):
@@ -82,7 +82,7 @@ CATCH_UP = '{"catch_up": true}'
 
 def cut_off_the_leader():
     """Let PostgreSQL end the connection that holds the lock in the tests' database. The stack's own beat goes on."""
-    with connection.cursor() as cursor:
+    with leader_lock.connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
             " WHERE locktype = 'advisory' AND granted AND datname = current_database()"

@@ -1,16 +1,16 @@
 """Redis keeps no message that no worker can process, so the worker does: ops/celery/redis/dead_letters.py."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 from celery import shared_task
 from celery.exceptions import Reject
 from celery.worker import request as celery_request
+from kombu import Connection
 
 from config.celery import app
 from ops.celery.redis import dead_letters
-
-needs_broker = pytest.mark.skipif(not app.conf.broker_url.startswith("redis"), reason="needs Redis: make test-docker")
 
 
 @shared_task
@@ -61,13 +61,13 @@ def test_only_a_message_that_would_be_gone_is_kept(published, monkeypatch, reque
     assert rejected == [requeue]
 
 
-@needs_broker
-def test_a_message_whose_worker_dies_each_time_is_given_up(settings):
+def test_a_message_whose_worker_dies_each_time_is_given_up(settings, redis_url, monkeypatch):
     request = SimpleNamespace(
         id="1", task="fatal", properties={"delivery_tag": "test"}, delivery_info={"redelivered": True}
     )
-    with app.connection_for_write() as connection:
-        connection.default_channel.client.delete("deliveries:test")
+    connection = Connection(redis_url)
+    monkeypatch.setattr(app, "connection_or_acquire", lambda: nullcontext(connection))
+    connection.default_channel.client.delete("deliveries:test")
 
     for _ in range(settings.DELIVERY_LIMIT):
         dead_letters.count_redelivery(request)
@@ -75,6 +75,7 @@ def test_a_message_whose_worker_dies_each_time_is_given_up(settings):
         dead_letters.count_redelivery(request)
 
     assert reject.value.requeue is False
+    connection.release()
 
 
 def test_a_message_that_comes_for_the_first_time_is_not_counted(monkeypatch):

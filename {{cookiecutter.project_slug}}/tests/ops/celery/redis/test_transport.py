@@ -5,10 +5,8 @@ import socket
 import pytest
 from kombu import Connection, Consumer, Producer, Queue
 
-from config.celery import app
+from config.settings.celery import CELERY_BROKER_TRANSPORT_OPTIONS as OPTIONS
 from ops.celery.redis import transport
-
-pytestmark = pytest.mark.skipif(not app.conf.broker_url.startswith("redis"), reason="needs Redis: make test-docker")
 
 TAKEN = {"unacked_key": "test-taken", "unacked_index_key": "test-taken-index"}  # not those of the stack
 QUEUES = [Queue("test-a", routing_key="test-a"), Queue("test-b", routing_key="test-b")]
@@ -19,13 +17,13 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def connect():
+def connect(redis_url):
     """Return a function that gives a new connection to the broker."""
     connections = []
 
     def connection(**options) -> Connection:
-        options = {**app.conf.broker_transport_options, **TAKEN, **options}
-        connections.append(Connection(app.conf.broker_url, transport_options=options))
+        options = {**OPTIONS, **TAKEN, **options}
+        connections.append(Connection(redis_url, transport_options=options))
         return connections[-1]
 
     yield connection
@@ -67,9 +65,8 @@ def consume(connection: Connection, count: int, **options) -> list:
     return messages
 
 
-def test_it_is_the_projects_connection_to_redis():
-    with app.connection_for_write() as connection:
-        assert isinstance(connection.transport, transport.Transport)
+def test_it_is_the_projects_connection_to_redis(connect):
+    assert isinstance(connect().transport, transport.Transport)
 
 
 def test_a_message_is_recorded_as_taken_until_it_is_acknowledged(connect, publish, taken):

@@ -1,0 +1,43 @@
+"""A real Redis for the tests in this folder."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import redis
+
+from config.celery import app
+from tests.support import servers
+from tests.support.waiting import wait_for
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """The URL of the stack's broker in `make test-docker`, otherwise of a server that these tests start."""
+    if app.conf.broker_url.startswith("redis"):
+        yield app.conf.broker_url
+    else:
+        with redis_server() as url:
+            yield url
+
+
+@contextmanager
+def redis_server() -> Iterator[str]:
+    """Start Redis on a free port of this machine. Yields its URL. Skips the test if Redis 7 is not installed."""
+    [program] = servers.programs("redis-server", package="redis-server")
+    port = servers.free_port()
+    with tempfile.TemporaryDirectory(prefix="redis-") as folder:
+        options = ["--bind", "127.0.0.1", "--port", str(port), "--dir", folder, "--save", ""]
+        with servers.running([program, *options]), redis.Redis(port=port) as client:
+
+            def answers() -> bool:
+                try:
+                    return bool(client.ping())
+                except redis.ConnectionError:
+                    return False
+
+            wait_for(answers, "an answer from redis-server", servers.START_SECONDS)
+            if int(client.info("server")["redis_version"].partition(".")[0]) < 7:
+                pytest.skip("needs Redis 7 or newer: install it, or run make test-docker")
+            yield f"redis://127.0.0.1:{port}/0"
