@@ -42,15 +42,16 @@ def execute(job_id: str) -> None:
         logger.warning("%s, so its writes are rolled back", error)
     except JobCancelled:
         lifecycle.mark_cancelled(job)
-    except kind.retry_on as error:
-        logger.warning("job %s: attempt %d of %d: %r", job, job.attempts, job.max_attempts, error)
-        lifecycle.schedule_retry(job, _error_text(error))
-    except SoftTimeLimitExceeded:
-        limit = kind.soft_time_limit or settings.CELERY_TASK_SOFT_TIME_LIMIT
-        lifecycle.mark_failed(job, f"it took longer than {limit} seconds")
     except Exception as error:
-        logger.exception("job %s failed", job)
-        lifecycle.mark_failed(job, _error_text(error))
+        if kind.may_pass(error):
+            logger.warning("job %s: attempt %d of %d: %r", job, job.attempts, job.max_attempts, error)
+            lifecycle.schedule_retry(job, _error_text(error))
+        elif isinstance(error, SoftTimeLimitExceeded):
+            limit = kind.soft_time_limit or settings.CELERY_TASK_SOFT_TIME_LIMIT
+            lifecycle.mark_failed(job, f"it took longer than {limit} seconds")
+        else:
+            logger.exception("job %s failed", job)
+            lifecycle.mark_failed(job, _error_text(error))
     except BaseException:  # The worker has been told to stop at once.
         lifecycle.release(job)
         raise

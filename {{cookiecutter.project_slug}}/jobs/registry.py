@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django import forms
-from django.db import InterfaceError, OperationalError
 
 from jobs.exceptions import UnknownKind
+from ops.lost_connection import is_lost_connection, is_rolled_back_by_conflict
 
 # The arguments of submit() itself, including some that it does not have yet.
 RESERVED_ARGUMENTS = {"kind", "owner", "idempotency_key", "run_after", "priority", "concurrency_key"}
@@ -43,6 +43,15 @@ class Kind:
         """Raise TypeError if the function cannot be called with `arguments`."""
         inspect.signature(self.function).bind(**arguments)
 
+    def may_pass(self, error: Exception) -> bool:
+        """Return whether another attempt may succeed after this error of the function.
+
+        That is an error in `retry_on`, a lost connection, or a conflict with another transaction if PostgreSQL has
+        rolled back all that the function wrote.
+        """
+        conflict = self.atomic and is_rolled_back_by_conflict(error)
+        return isinstance(error, self.retry_on) or is_lost_connection(error) or conflict
+
 
 _kinds: dict[str, Kind] = {}
 
@@ -70,7 +79,8 @@ def job(
         time_limit: Seconds until the worker process is killed. After nine tenths of that time the function gets
             SoftTimeLimitExceeded. Celery's own limits apply if None.
         retry_on: Errors that are likely to pass. The job is retried with a growing delay: seconds at first, minutes
-            later. A lost database connection is always retried. Every other error ends the job as failed.
+            later. A lost connection to the database or the cache is always retried, and so is a deadlock if the kind
+            is atomic. Every other error ends the job as failed.
         atomic: Whether the function's database writes and the job's success are one transaction, so that either both
             are committed, exactly once, or neither is. Pass False for a long job that does not write to the
             database: with SQLite, nobody else can write while a transaction is open.
@@ -87,8 +97,7 @@ def job(
             raise TypeError(f"job {name}: {', '.join(sorted(reserved))} can't be an argument, submit() takes it")
         if name in _kinds and _kinds[name].function.__module__ != function.__module__:
             raise ValueError(f"job {name}: {_kinds[name].function.__module__} has a job of the same name")
-        lost_database = (OperationalError, InterfaceError)
-        _kinds[name] = Kind(name, function, form, queue, max_attempts, time_limit, (*retry_on, *lost_database), atomic)
+        _kinds[name] = Kind(name, function, form, queue, max_attempts, time_limit, retry_on, atomic)
         return function
 
     return register

@@ -5,13 +5,11 @@ from typing import Any, NoReturn
 from celery.contrib.django.task import DjangoTask
 from celery.exceptions import QueueNotFound, Reject, Retry
 from celery.utils.time import get_exponential_backoff_interval
-from django.db import InterfaceError, OperationalError
 from kombu.exceptions import EncodeError
-from redis import exceptions as redis
 
-# What a database or a cache raises when it is down, is restarting or has closed the connection.
-CONNECTION_ERRORS = (OperationalError, InterfaceError, redis.ConnectionError, redis.TimeoutError)
-# How often a task is sent again after a connection error, and the longest delay before that (seconds). The delays
+from ops.lost_connection import is_lost_connection
+
+# How often a task is sent again after a lost connection, and the longest delay before that (seconds). The delays
 # double and are random, so that not all tasks come back at the same moment. Together they last about 15 minutes.
 MAX_RECONNECTS = 30
 MAX_RECONNECT_DELAY = 60
@@ -28,6 +26,9 @@ class Task(DjangoTask):
     # kills its process does so six times. https://docs.celeryq.dev/en/stable/userguide/tasks.html#Task.max_retries
     max_retries = 5
     default_retry_delay = 10
+    # Whether a lost connection to the database or the cache sends the task again. A task that would do harm then says
+    # @shared_task(retry_on_lost_connection=False), and fails.
+    retry_on_lost_connection = True
     # What retry() meets if no broker could ever take the message, because its queue does not exist or its arguments are
     # not JSON. The broker's subclass may add to this.
     unsendable: tuple[type[Exception], ...] = (QueueNotFound, EncodeError)
@@ -37,8 +38,9 @@ class Task(DjangoTask):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task.
 
-        In a worker, a connection error of the database or the cache sends the task again later, up to MAX_RECONNECTS
-        times, which do not count as retries. When the task is called as a function or by apply(), it raises the error.
+        In a worker, a lost connection to the database or the cache sends the task again later, up to MAX_RECONNECTS
+        times, which do not count as retries. Other errors of the database, such as a statement that took too long, are
+        raised. When the task is called as a function or by apply(), it raises the error.
         """
         if self.request.called_directly or self.request.is_eager:
             return super().__call__(*args, **kwargs)
@@ -48,7 +50,9 @@ class Task(DjangoTask):
         """Run the task for a message from the broker. The broker's subclass may add to this."""
         try:
             return self.run(*args, **kwargs)
-        except CONNECTION_ERRORS as error:
+        except Exception as error:
+            if not self.retry_on_lost_connection or not is_lost_connection(error):
+                raise
             self.retry_lost_connection(error)
 
     def retry_lost_connection(self, error: Exception) -> NoReturn:

@@ -4,6 +4,7 @@ import threading
 import time
 from datetime import timedelta
 
+import psycopg
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from django.contrib.auth.models import Group
@@ -150,6 +151,40 @@ def test_a_lost_database_is_retried_without_being_declared(define, published):
         raise OperationalError("server closed the connection unexpectedly")
 
     job = submit("query")
+    execute(str(job.pk))
+
+    assert Job.objects.get(pk=job.pk).status == "waiting"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("cause", "atomic", "status"),
+    [
+        (psycopg.errors.AdminShutdown(), False, "waiting"),
+        (psycopg.errors.DeadlockDetected(), True, "waiting"),
+        (psycopg.errors.DeadlockDetected(), False, "failed"),  # what it wrote before the deadlock was not rolled back
+        (psycopg.errors.SerializationFailure(), True, "waiting"),
+        (psycopg.errors.QueryCanceled(), True, "failed"),
+    ],
+)
+def test_an_error_of_the_database_is_retried_if_it_is_likely_to_pass(define, published, cause, atomic, status):
+    @define(atomic=atomic)
+    def query():
+        raise OperationalError(cause) from cause
+
+    job = submit("query")
+    execute(str(job.pk))
+
+    assert Job.objects.get(pk=job.pk).status == status
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_may_ask_for_another_attempt_after_its_time_limit(define, published):
+    @define(retry_on=(SoftTimeLimitExceeded,))
+    def long():
+        raise SoftTimeLimitExceeded
+
+    job = submit("long")
     execute(str(job.pk))
 
     assert Job.objects.get(pk=job.pk).status == "waiting"

@@ -1,5 +1,6 @@
 """What every task has: ops/celery/task.py."""
 
+import psycopg
 import pytest
 from celery import Signature, shared_task
 from celery.exceptions import QueueNotFound, Reject, Retry
@@ -13,6 +14,7 @@ from ops.celery.task import MAX_RECONNECTS, Task
 from tests.support.waiting import wait_for
 
 LOST = [OperationalError(), InterfaceError(), redis.ConnectionError(), redis.TimeoutError()]
+TIMEOUT = psycopg.errors.QueryCanceled("canceling statement due to statement timeout")
 runs = []
 
 
@@ -105,6 +107,31 @@ def test_another_error_is_not(in_worker, sent, monkeypatch):
     monkeypatch.setattr(with_limit, "run", lambda: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
+        with_limit()
+
+    assert not sent
+
+
+def test_a_query_that_takes_too_long_is_not(in_worker, sent, monkeypatch):
+    def run_out_of_time():
+        raise OperationalError("canceling statement due to statement timeout") from TIMEOUT
+
+    monkeypatch.setattr(with_limit, "run", run_out_of_time)
+
+    with pytest.raises(OperationalError):
+        with_limit()
+
+    assert not sent
+
+
+def test_a_task_may_do_without_another_attempt(in_worker, sent, monkeypatch):
+    def lose():
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(with_limit, "run", lose)
+    monkeypatch.setattr(with_limit, "retry_on_lost_connection", False)
+
+    with pytest.raises(OperationalError):
         with_limit()
 
     assert not sent
