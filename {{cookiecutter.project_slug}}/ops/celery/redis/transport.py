@@ -1,10 +1,14 @@
-"""Celery's connection to Redis with one change: a message is never held by a connection alone.
+"""Celery's connection to Redis with two changes: no message is held by a connection alone, and a refusal is an outage.
 
 Celery's own transport takes a message out of its list (BRPOP) and then records in the hash `unacked` that this worker
 has it. If the worker or the server is killed in between, or if a full server refuses the second step, the message is
 lost. Here a script does both in one step. A script cannot wait, so a worker that found no message waits for a wakeup,
 which a publisher adds to a second list together with its message. A lost wakeup costs at most a second, because then
 the worker looks again.
+
+A server refuses commands for a while at a failover, or if it can't write its snapshot. Celery's own transport passes
+the refusal on, which ends the worker. Here the worker connects again until the server accepts commands, and a publisher
+gets the same error as from a server that is stopped.
 
 A waiting worker sends one more command per second, and a publisher sends three more commands with each message, in the
 same round trip. A busy worker saves one round trip per message. The methods overridden here are not documented. After
@@ -16,6 +20,7 @@ from queue import Empty
 from time import monotonic, time
 from typing import Any
 
+import redis
 from kombu.transport import redis as kombu
 from kombu.utils.json import dumps
 
@@ -40,11 +45,38 @@ end
 # A worker that has finished a task looks for messages before it waits, so more wakeups than idle workers are useless.
 MAX_WAKEUPS = 16
 WAKEUPS_EXPIRE = 60  # seconds
+PROBE_KEY = "accepts-writes"  # is never written: deleting it shows whether the server accepts writes
+
+# What a server answers that will accept the command later. It is a replica, it has no memory left, or it has lost its
+# master; it can't write its snapshot, it has too few replicas, or it has just become a replica (UNBLOCKED).
+REFUSALS = (redis.exceptions.ReadOnlyError, redis.exceptions.OutOfMemoryError, redis.exceptions.MasterDownError)
+REFUSAL_CODES = ("MISCONF ", "NOREPLICAS ", "UNBLOCKED ")  # redis-py has no classes for these
 
 
 def wakeup_key(queue: str) -> str:
     """Return the key of the list to which publishers add a wakeup for each message in `queue`."""
     return f"{queue}:waiting"
+
+
+class RefusalIsConnectionError:
+    """Makes a connection error of each refusal. It is a mixin for redis-py's connections."""
+
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().read_response(*args, **kwargs)  # type: ignore[misc]  # redis-py's
+        except redis.ResponseError as error:
+            if not isinstance(error, REFUSALS) and not str(error).startswith(REFUSAL_CODES):
+                raise
+            self.disconnect()  # type: ignore[attr-defined]  # redis-py's
+            raise redis.ConnectionError(f"the server refuses commands: {error}") from error
+
+
+class Connection(RefusalIsConnectionError, redis.Connection):
+    """A connection for URLs that begin with redis://."""
+
+
+class SSLConnection(RefusalIsConnectionError, redis.SSLConnection):
+    """A connection for URLs that begin with rediss://."""
 
 
 class QoS(kombu.QoS):
@@ -62,6 +94,8 @@ class Channel(kombu.Channel):
     """One side of the connection: a worker's or a publisher's."""
 
     QoS = QoS
+    connection_class = Connection
+    connection_class_ssl = SSLConnection
     supports_batch_publish = False  # _put() sends each message by itself
     noted_by_script = False  # whether the script has recorded the message that is being delivered
     _in_poll: Any  # kombu's: the connection that waits for an answer, if there is one
@@ -150,3 +184,16 @@ class Transport(kombu.Transport):
 
     Channel = Channel
     supports_batch_publish = False
+
+    def establish_connection(self) -> Any:
+        """Connect, and find out whether the server accepts writes, which costs a round trip.
+
+        Celery pauses between two attempts to connect, and would not pause if only the commands after it failed.
+        """
+        connection = super().establish_connection()
+        try:
+            self._avail_channels[0].client.delete(PROBE_KEY)
+        except BaseException:
+            self.close_connection(connection)
+            raise
+        return connection

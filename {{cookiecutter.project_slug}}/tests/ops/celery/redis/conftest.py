@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -14,12 +15,31 @@ from tests.support.waiting import wait_for
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """The URL of the stack's broker in `make test-docker`, otherwise of a server that these tests start."""
+    """The URL of the stack's broker in `make test-docker`, otherwise of a server that these tests start.
+
+    It names a database that the stack does not use, so that the stack's worker does not take the messages of the tests.
+    """
     if app.conf.broker_url.startswith("redis"):
-        yield app.conf.broker_url
+        yield urlsplit(app.conf.broker_url)._replace(path="/15").geturl()
     else:
         with redis_server() as url:
             yield url
+
+
+@pytest.fixture
+def refusing_writes(redis_url):
+    """A context manager. Inside it the server refuses every write, like one that is not the master after a failover."""
+
+    @contextmanager
+    def refusing() -> Iterator[None]:
+        client.replicaof("127.0.0.1", "1")  # nobody listens there, so it keeps its data
+        try:
+            yield
+        finally:
+            client.replicaof("NO", "ONE")
+
+    with redis.Redis.from_url(redis_url) as client:
+        yield refusing
 
 
 @contextmanager

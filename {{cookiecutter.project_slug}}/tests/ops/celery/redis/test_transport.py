@@ -3,10 +3,15 @@
 import socket
 
 import pytest
+import redis
 from kombu import Connection, Consumer, Producer, Queue
+from kombu.exceptions import OperationalError
+from redis._parsers import BaseParser
 
 from config.settings.celery import CELERY_BROKER_TRANSPORT_OPTIONS as OPTIONS
 from ops.celery.redis import transport
+from tests.support import processes
+from tests.support.waiting import wait_for
 
 TAKEN = {"unacked_key": "test-taken", "unacked_index_key": "test-taken-index"}  # not those of the stack
 QUEUES = [Queue("test-a", routing_key="test-a"), Queue("test-b", routing_key="test-b")]
@@ -27,8 +32,8 @@ def connect(redis_url):
         return connections[-1]
 
     yield connection
-    redis = connection().default_channel.client
-    redis.delete(*TAKEN.values(), *redis.keys("test-a*"), *redis.keys("test-b*"))
+    client = connection().default_channel.client
+    client.delete(*TAKEN.values(), *client.keys("test-a*"), *client.keys("test-b*"))
     for each in connections:
         each.release()
 
@@ -47,11 +52,11 @@ def publish(connect):
 @pytest.fixture
 def taken(connect):
     """Return a function that counts the messages that are recorded as taken."""
-    redis = connect().default_channel.client
+    client = connect().default_channel.client
 
     def count() -> int:
-        assert redis.hlen(TAKEN["unacked_key"]) == redis.zcard(TAKEN["unacked_index_key"])
-        return redis.hlen(TAKEN["unacked_key"])
+        assert client.hlen(TAKEN["unacked_key"]) == client.zcard(TAKEN["unacked_index_key"])
+        return client.hlen(TAKEN["unacked_key"])
 
     return count
 
@@ -172,3 +177,62 @@ def test_a_message_that_needs_no_acknowledgement_is_not_recorded(connect, publis
     assert len(consume(connect(), 1, no_ack=True)) == 1
 
     assert taken() == 0
+
+
+# --- A server that refuses ----------------------------------------------------------------------------------------
+
+
+def test_a_server_that_refuses_to_write_counts_as_down(connect, publish, refusing_writes):
+    publish(1)
+    connection = connect()
+    down = connection.connection_errors
+    with Consumer(connection, QUEUES), refusing_writes():
+        with pytest.raises(down, match="read only replica"):
+            publish(2)
+        with pytest.raises(down, match="read only replica"):
+            connection.drain_events(timeout=10)
+        with pytest.raises(OperationalError, match="read only replica"):
+            connect().ensure_connection(max_retries=1)  # which pauses between two attempts, as a worker does
+
+    assert [message.payload for message in consume(connect(), 1)] == [1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "down"),
+    [
+        ("MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.", True),
+        ("OOM command not allowed when used memory > 'maxmemory'.", True),
+        ("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", True),
+        ("NOREPLICAS Not enough good replicas to write.", True),
+        ("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)", True),
+        ("WRONGTYPE Operation against a key holding the wrong kind of value", False),
+        ("ERR unknown command 'NOTHING'", False),
+    ],
+)
+def test_which_answers_mean_that_the_server_is_down(connect, monkeypatch, answer, down):
+    connection = connect()
+    client = connection.default_channel.client
+
+    def refuse(*args, **kwargs):
+        raise BaseParser.parse_error(answer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(redis.Connection, "read_response", refuse)
+        with pytest.raises(redis.RedisError) as caught:
+            client.ping()
+
+    assert isinstance(caught.value, connection.connection_errors) == down
+
+
+@pytest.mark.slow
+def test_a_worker_connects_again_when_the_server_accepts_writes(redis_url, refusing_writes, tmp_path):
+    log = tmp_path / "worker.log"
+    with processes.worker(log, CELERY_BROKER_URL=redis_url) as worker:
+        with refusing_writes():
+            wait_for(
+                lambda: worker.poll() is not None or "Trying again" in log.read_text(), "a lost connection", seconds=30
+            )
+            assert worker.poll() is None, log.read_text()
+        processes.send("talk", log, CELERY_BROKER_URL=redis_url)
+
+        wait_for(lambda: "succeeded" in log.read_text(), "the task", seconds=60)
