@@ -45,7 +45,7 @@ end
 # A worker that has finished a task looks for messages before it waits, so more wakeups than idle workers are useless.
 MAX_WAKEUPS = 16
 WAKEUPS_EXPIRE = 60  # seconds
-PROBE_KEY = "accepts-writes"  # is never written: deleting it shows whether the server accepts writes
+PROBE_KEY = "accepts-writes"  # each new connection writes it, for a second
 
 # What a server answers that will accept the command later. It is a replica, it has no memory left, or it has lost its
 # master; it can't write its snapshot, it has too few replicas, or it has just become a replica (UNBLOCKED).
@@ -186,13 +186,13 @@ class Transport(kombu.Transport):
     supports_batch_publish = False
 
     def establish_connection(self) -> Any:
-        """Connect, and find out whether the server accepts writes, which costs a round trip.
+        """Connect, and write a key to find out whether the server accepts writes, which costs a round trip.
 
-        Celery pauses between two attempts to connect, and would not pause if only the commands after it failed.
+        Celery pauses between two attempts to connect, but it would not pause if the first command after it failed.
         """
         connection = super().establish_connection()
         try:
-            self._avail_channels[0].client.delete(PROBE_KEY)
+            self._avail_channels[0].client.set(PROBE_KEY, "", ex=1)
         except BaseException:
             self.close_connection(connection)
             raise
