@@ -1,11 +1,13 @@
 """One attempt at a job while it runs: the functions that a job may call, and the thread that renews the lease."""
 
 import logging
+import operator
+import reprlib
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
@@ -13,7 +15,8 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import default_storage
-from django.db import DatabaseError, connection
+from django.db import connection
+from django.db.models import BigIntegerField
 
 from jobs.exceptions import JobCancelled, LeaseLost
 
@@ -24,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 PROGRESS_INTERVAL = 1.0  # seconds between two writes of the progress, at least
 MAX_NOTE_LENGTH = 200  # characters, as in the column
+MAX_NUMBER = BigIntegerField.MAX_BIGINT  # as in the columns `done` and `total`
 
 
 class Progress(NamedTuple):
@@ -41,20 +45,44 @@ def progress(done: int, total: int, note: str = "") -> None:
     """Report from inside a job how far it is.
 
     Calling this often is cheap, because a thread writes the latest values to the database once a second. Let the
-    exceptions pass through the job. Outside a job, for example in a test that calls the function, nothing happens.
+    exceptions pass through the job. Outside a job, for example in a test that calls the function, nothing is written,
+    but the values are checked.
 
     Args:
-        done: How much of the work is done, in any unit.
+        done: How much of the work is done, in any unit: a whole number that is not negative.
         total: How much work there is, in the same unit. 0 if the total is not known.
-        note: A few words for the page, for example the unit.
+        note: A few words for the page, for example the unit. Only the first 200 characters are kept.
 
     Raises:
         JobCancelled: Somebody cancelled the job.
         LeaseLost: Another worker has claimed the job.
+        TypeError: A number is not a whole number, or the note is not a text.
+        ValueError: A number is negative or does not fit into the database, or the note contains NUL or half a
+            character (a lone surrogate).
     """
+    latest = Progress(_checked_number("done", done), _checked_number("total", total), _checked_note(note))
     attempt = _current.get()
     if attempt:
-        attempt.report_progress(done, total, note)
+        attempt.report_progress(latest)
+
+
+def _checked_number(name: str, value: int) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):  # numpy's whole numbers have it, its floats do not
+        raise TypeError(f"progress(): {name}={reprlib.repr(value)} is not a whole number")
+    number = operator.index(value)
+    if not 0 <= number <= MAX_NUMBER:
+        shown = str(number) if number.bit_length() < 200 else f"a number of {number.bit_length()} bits"
+        raise ValueError(f"progress(): {name}={shown} is not between 0 and {MAX_NUMBER}")
+    return number
+
+
+def _checked_note(note: str) -> str:
+    if not isinstance(note, str):
+        raise TypeError(f"progress(): note={reprlib.repr(note)} is not a text")
+    note = note[:MAX_NOTE_LENGTH]
+    if "\0" in note or any("\ud800" <= character <= "\udfff" for character in note):
+        raise ValueError(f"progress(): note={note!r} contains NUL or half a character")
+    return note
 
 
 @contextmanager
@@ -95,14 +123,14 @@ class Attempt:
         self.progress = Progress()
         self.output = ""
         self._renew = renew
-        self._written = self.progress
+        self._tried = self._written = self.progress
         self._stop_reason: Exception | None = None
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._renew_lease, name=f"job {job.pk}", daemon=True)
 
-    def report_progress(self, done: int, total: int, note: str) -> None:
+    def report_progress(self, latest: Progress) -> None:
         """Remember how far the job is. Raises JobCancelled or LeaseLost if the job must stop."""
-        self.progress = Progress(done, total, note[:MAX_NOTE_LENGTH])
+        self.progress = latest
         self.raise_if_stopped()
 
     def raise_if_stopped(self) -> None:
@@ -133,21 +161,50 @@ class Attempt:
         renew_after = settings.JOBS_LEASE_SECONDS / 3
         renewed_at = time.monotonic()
         while not self._end.wait(min(PROGRESS_INTERVAL, renew_after)):
-            if self.progress == self._written and time.monotonic() < renewed_at + renew_after:
+            if self.progress == self._tried and time.monotonic() < renewed_at + renew_after:
                 continue
-            latest = self.progress
+            started_at = time.monotonic()
             try:
-                cancel_requested = self._renew(self.job, latest)
+                cancel_requested = self._write(self.progress)
             except LeaseLost as error:
                 self._stop_reason = error
                 break
-            except DatabaseError as error:
+            except Exception as error:  # Whatever it is, this thread must go on: the lease would expire without it.
                 # The next round tries again. If the database stays down, the lease expires and another worker may
                 # claim the job.
                 logger.warning("job %s: the lease was not renewed: %s", self.job.pk, error)
-                connection.close()
+                self._tried = self._written
                 continue
-            renewed_at, self._written = time.monotonic(), latest
+            renewed_at = started_at
             if cancel_requested:
                 self._stop_reason = JobCancelled("cancelled while it was running")
+        _close_connection()
+
+    def _write(self, latest: Progress) -> bool:
+        """Renew the lease and write the progress. If the progress can't be written, renew the lease without it.
+
+        Returns whether the job has been asked to stop. Raises LeaseLost, or the error of the second try.
+        """
+        self._tried = latest
+        try:
+            cancel_requested = self._renew(self.job, latest)
+        except LeaseLost:
+            raise
+        except Exception as error:
+            _close_connection()
+            if latest == self._written:
+                raise
+            logger.warning("job %s: progress %s was not written: %s", self.job.pk, latest, error)
+            try:
+                return self._renew(self.job, self._written)
+            except Exception:
+                _close_connection()
+                raise
+        self._written = latest
+        return cancel_requested
+
+
+def _close_connection() -> None:
+    """Close this thread's connection to the database. Its next query opens a new one."""
+    with suppress(Exception):  # A broken connection may refuse even this.
         connection.close()
