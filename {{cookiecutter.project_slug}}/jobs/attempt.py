@@ -106,6 +106,7 @@ def output(name: str) -> Iterator[BinaryIO]:
             attempt.raise_if_stopped()
             path = f"jobs/{attempt.job.pk}/{attempt.job.attempts}/{name}"
             attempt.output = default_storage.save(path, File(file))
+            attempt.files.append(attempt.output)
 
 
 class Attempt:
@@ -122,6 +123,7 @@ class Attempt:
         self.job = job
         self.progress = Progress()
         self.output = ""
+        self.files: list[str] = []  # all that the attempt has saved; `output` is the last one
         self._renew = renew
         self._tried = self._written = self.progress
         self._stop_reason: Exception | None = None
@@ -149,8 +151,6 @@ class Attempt:
         _current.reset(self._token)
         self._end.set()
         self._thread.join(timeout=5)
-        if error_type and self.output:
-            default_storage.delete(self.output)
 
     def _renew_lease(self) -> None:
         """Renew the lease whenever a third of it has passed, and write new progress.

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
+from django.core.files.storage import default_storage
 from django.db import transaction
 
 from jobs import lifecycle, registry
@@ -58,12 +59,29 @@ def execute(job_id: str) -> None:
 
 
 def _run_attempt(kind: registry.Kind, job: Job) -> None:
-    with (
-        Attempt(job, renew=lifecycle.renew_lease) as attempt,
-        transaction.atomic() if kind.atomic else nullcontext(),
-    ):
-        result = kind.function(**job.arguments)
-        lifecycle.mark_succeeded(job, result, attempt.output, attempt.progress)
+    attempt = Attempt(job, renew=lifecycle.renew_lease)
+    try:
+        with attempt, transaction.atomic() if kind.atomic else nullcontext():
+            result = kind.function(**job.arguments)
+            lifecycle.mark_succeeded(job, result, attempt.output, attempt.progress)
+    finally:
+        if attempt.files:
+            _delete_unnamed_files(attempt)
+
+
+def _delete_unnamed_files(attempt: Attempt) -> None:
+    """Delete the files that the attempt has saved, except the one that the job's row names.
+
+    An error does not mean that the job has failed: a callback of transaction.on_commit() may raise one after the
+    commit. So only the row tells. If the database does not answer, the files stay until the job is deleted.
+    """
+    try:
+        named = Job.objects.values_list("output", flat=True).get(pk=attempt.job.pk)
+        for name in attempt.files:
+            if name != named:
+                default_storage.delete(name)
+    except Exception:  # It must not hide how the attempt has ended.
+        logger.warning("job %s: its unused files were not deleted", attempt.job, exc_info=True)
 
 
 def _error_text(error: Exception) -> str:
