@@ -9,6 +9,23 @@ from tests.running.waiting import wait_for
 
 GRACE = 32  # seconds; what still runs goes back 20 seconds earlier
 SLOW = "from example.tasks import slow; print(slow.delay({seconds}).id)"
+JOBS = """
+
+@job(atomic=False, max_attempts=2)
+def wait_for_the_seventh_attempt() -> str:
+    import time
+
+    from jobs.models import Job
+
+    while Job.objects.get(kind="wait_for_the_seventh_attempt").attempts < 7:
+        time.sleep(0.2)
+    return "done"
+
+
+@job(max_attempts=2)
+def leave() -> None:
+    raise SystemExit(3)
+"""
 ENDED = "from example.models import TaskRun; print(TaskRun.objects.filter(task_id='{task_id}').exists())"
 
 
@@ -16,6 +33,8 @@ ENDED = "from example.models import TaskRun; print(TaskRun.objects.filter(task_i
 def stack(running, request):
     def change(folder):
         replace(folder / ".env", "STOP_GRACE_SECONDS=120", f"STOP_GRACE_SECONDS={GRACE}")
+        with (folder / "example/jobs.py").open("a") as file:
+            file.write(JOBS)
 
     with running(change, broker=request.param, production=True) as stack:
         yield stack
@@ -83,3 +102,48 @@ def test_sigquit_gives_everything_back_at_once(stack):
     assert took < 10
     start_again(stack)
     wait_for(lambda: ended(stack, task_id), "the end of slow in the next worker", seconds=60)
+
+
+# --- Jobs ---------------------------------------------------------------------------------------------------------
+
+
+def submit(stack, kind: str) -> str:
+    return stack.shell(f"from jobs import submit; print(submit('{kind}').pk)")
+
+
+def row(stack, job: str) -> tuple[str, int, int]:
+    """Return the job's status, how often it was started, and how many of these attempts were interrupted."""
+    [(status, attempts, interruptions)] = stack.sql(
+        f"SELECT status, attempts, interruptions FROM jobs_job WHERE id = '{job}'"
+    )
+    return status, int(attempts), int(interruptions)
+
+
+def wait_for_row(stack, job: str, *expected: str | int) -> None:
+    wait_for(lambda: row(stack, job) == expected, f"{job} as {expected}", seconds=60)
+
+
+def test_a_job_of_two_attempts_survives_six_stops_and_succeeds(stack):
+    job = submit(stack, "wait_for_the_seventh_attempt")
+    recreate = ["up", "--detach", "--no-deps", "--force-recreate", "--wait", "worker"]
+
+    for number, how in enumerate(["stop", "deploy", "SIGQUIT", "pool", "deploy", "SIGQUIT"], start=1):
+        wait_for_row(stack, job, "running", number, number - 1)
+        if how == "deploy":
+            stack.compose(*recreate)
+        elif how == "pool":  # its processes get the signal, as on Ctrl-C of `make local`
+            stack.signal("worker", "SIGTERM", "pool")
+        else:
+            stop(stack, *([how] if how != "stop" else []))
+            wait_for_row(stack, job, "waiting", number, number)
+            start_again(stack)
+
+    wait_for_row(stack, job, "succeeded", 7, 6)
+
+
+def test_a_job_whose_function_exits_has_failed_and_its_process_goes_on(stack):
+    before = stack.signal("worker", "SIGCONT", "pool")
+
+    wait_for_row(stack, submit(stack, "leave"), "failed", 1, 0)
+
+    assert stack.signal("worker", "SIGCONT", "pool") == before

@@ -1,6 +1,7 @@
 """Runs one job in a worker: claims it, calls its function, and writes how it ended."""
 
 import logging
+import time
 from contextlib import nullcontext
 
 from celery.exceptions import SoftTimeLimitExceeded
@@ -8,7 +9,7 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import transaction
 
-from jobs import lifecycle, registry
+from jobs import lifecycle, registry, stops
 from jobs.attempt import Attempt
 from jobs.exceptions import JobCancelled, LeaseLost, UnknownKind
 from jobs.models import Job
@@ -20,14 +21,15 @@ def execute(job_id: str) -> None:
     """Run a job once, if this worker may run it.
 
     The broker may deliver a message twice, and a job may be cancelled after it was published. In both cases this does
-    nothing. The errors of a job are written to its row and not raised.
+    nothing. The errors of a job are written to its row and not raised, even SystemExit, which would end the process.
 
     Args:
         job_id: The primary key of the job.
 
     Raises:
-        BaseException: The worker is being stopped, for example by SystemExit. The job has been released.
+        BaseException: The worker is being stopped. The job has been released.
     """
+    started = time.monotonic()
     job = lifecycle.claim(job_id)
     if job is None:
         logger.info("job %s: nothing to do, because it is running elsewhere, has finished, or is not due", job_id)
@@ -43,19 +45,43 @@ def execute(job_id: str) -> None:
         logger.warning("%s, so its writes are rolled back", error)
     except JobCancelled:
         lifecycle.mark_cancelled(job)
-    except Exception as error:
-        if kind.may_pass(error):
-            logger.warning("job %s: attempt %d of %d: %r", job, job.attempts, job.max_attempts, error)
-            lifecycle.schedule_retry(job, _error_text(error))
-        elif isinstance(error, SoftTimeLimitExceeded):
-            limit = kind.soft_time_limit or settings.CELERY_TASK_SOFT_TIME_LIMIT
-            lifecycle.mark_failed(job, f"it took longer than {limit} seconds")
+    except BaseException as error:
+        limit = kind.soft_time_limit or settings.CELERY_TASK_SOFT_TIME_LIMIT
+        if not stops.is_requested(error):
+            _end_with_error(kind, job, error, limit)
+            return
+        # At the hard time limit the process gets the same signal as when it is stopped. Then the function has already
+        # ignored its soft limit.
+        if time.monotonic() - started < limit:
+            lifecycle.release(job)
         else:
-            logger.exception("job %s failed", job)
-            lifecycle.mark_failed(job, _error_text(error))
-    except BaseException:  # The worker has been told to stop at once.
-        lifecycle.release(job)
+            lifecycle.mark_failed(job, _too_long(limit))
+        if isinstance(error, Exception):  # The function's clean-up has raised it. The process must end nevertheless.
+            raise SystemExit from error
         raise
+
+
+def _end_with_error(kind: registry.Kind, job: Job, error: BaseException, limit: float) -> None:
+    """Write to the row that the function has raised `error`."""
+    if isinstance(error, Exception) and kind.may_pass(error):
+        logger.warning("job %s: attempt %d of %d: %r", job, job.counted_attempts, job.max_attempts, error)
+        lifecycle.schedule_retry(job, _error_text(error))
+    elif isinstance(error, SoftTimeLimitExceeded):
+        lifecycle.mark_failed(job, _too_long(limit))
+    elif lifecycle.mark_failed(job, _error_text(error)):
+        logger.error("job %s failed", job, exc_info=error)
+    else:
+        # For example, a callback of transaction.on_commit() has raised it, and the job had succeeded before.
+        logger.error("job %s: an error after its end", job, exc_info=error)
+
+
+def _too_long(limit: float) -> str:
+    return f"it took longer than {limit} seconds"
+
+
+def _error_text(error: BaseException) -> str:
+    text = f"{type(error).__name__}: {error}".replace("\0", "")  # PostgreSQL cannot store NUL in a text …
+    return text.encode(errors="backslashreplace").decode()  # … and no database can store a lone surrogate
 
 
 def _run_attempt(kind: registry.Kind, job: Job) -> None:
@@ -82,7 +108,3 @@ def _delete_unnamed_files(attempt: Attempt) -> None:
                 default_storage.delete(name)
     except Exception:  # It must not hide how the attempt has ended.
         logger.warning("job %s: its unused files were not deleted", attempt.job, exc_info=True)
-
-
-def _error_text(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".replace("\0", "")  # PostgreSQL cannot store NUL in a text

@@ -6,12 +6,15 @@
     running → waiting              schedule_retry: the error is likely to pass
                                    release: the worker is being stopped
                                    recover_expired_leases: the worker is dead or hangs
+                                   The last two end a job as failed at its last attempt.
     waiting → cancelled            cancel
     running → cancelled            cancel asks the job to stop, and mark_cancelled follows when it has stopped
     failed, cancelled → waiting    retry: somebody wants the job to run again
 
 `attempts` counts the claims and is the fencing token: a worker that was thought dead and comes back writes nothing,
-because the row has another number by then. All times come from the database, because the clocks of machines differ.
+because the row has another number by then. `interruptions` counts the attempts that `release` has ended. They do not
+count against `max_attempts`, so a long job survives any number of deploys. All times come from the database, because
+the clocks of machines differ.
 """
 
 import logging
@@ -35,6 +38,7 @@ from jobs.notifications import notify_dispatcher
 logger = logging.getLogger(__name__)
 
 MAX_RETRY_DELAY = 600  # seconds between two attempts
+LAST_ATTEMPT = Q(attempts__gte=F("max_attempts") + F("interruptions"))
 
 
 def now_plus(seconds: float) -> Combinable:
@@ -112,9 +116,10 @@ def mark_succeeded(job: Job, result: Any, output: str, progress: Progress) -> No
         raise _lease_lost(job)
 
 
-def mark_failed(job: Job, error: str) -> None:
-    """End the job as failed."""
-    _held_by(job).update(status=Job.Status.FAILED, error=error, lease_expires_at=None, finished_at=Now())
+def mark_failed(job: Job, error: str) -> bool:
+    """End the job as failed. Return False if this attempt no longer holds the job."""
+    ended = {"lease_expires_at": None, "finished_at": Now()}
+    return bool(_held_by(job).update(status=Job.Status.FAILED, error=error, **ended))
 
 
 def mark_cancelled(job: Job) -> None:
@@ -122,28 +127,36 @@ def mark_cancelled(job: Job) -> None:
     _held_by(job).update(status=Job.Status.CANCELLED, lease_expires_at=None, finished_at=Now())
 
 
-def _requeue(rows: QuerySet[Job], error: str, delay: float) -> int:
-    """Let running jobs wait for another attempt, or end them as cancelled if they have been asked to stop.
+def _end_attempt(rows: QuerySet[Job], error: str | Combinable, delay: float, failed: Q, **columns: Any) -> int:
+    """Let running jobs wait for another attempt, or end them: as cancelled if they have been asked to stop, or as
+    failed if `failed` is true of them.
 
-    This is one UPDATE, so that a cancellation that arrives in between is not lost.
+    This is one UPDATE, so that a cancellation or a lease that expires in between changes nothing.
 
     Args:
         rows: The jobs, which must be running.
         error: Why the attempt has ended.
         delay: Seconds until the next attempt may start.
+        failed: Which of the jobs have no attempt left.
+        columns: Further columns to set.
 
     Returns:
         How many jobs there were.
     """
-    cancel_requested = Q(cancel_requested=True)
+    cancelled = Q(cancel_requested=True)
     return rows.update(
-        status=Case(When(cancel_requested, then=Value(Job.Status.CANCELLED)), default=Value(Job.Status.WAITING)),
-        finished_at=Case(When(cancel_requested, then=Now())),
+        status=Case(
+            When(cancelled, then=Value(Job.Status.CANCELLED)),
+            When(failed, then=Value(Job.Status.FAILED)),
+            default=Value(Job.Status.WAITING),
+        ),
+        finished_at=Case(When(cancelled | failed, then=Now())),
         error=error,
         # Not now_plus(0): SQLite compares times as text, and writes the result of an addition in another format.
         run_after=now_plus(delay) if delay else Now(),
         published_at=None,
         lease_expires_at=None,
+        **columns,
     )
 
 
@@ -153,16 +166,14 @@ def schedule_retry(job: Job, error: str) -> None:
     The delay grows from seconds after the first attempt to minutes after the fifth. It is partly random, so that jobs
     that failed together do not all run again at the same moment.
     """
-    if job.attempts >= job.max_attempts:
-        mark_failed(job, error)
-        return
-    delay = 1 + get_exponential_backoff_interval(2, job.attempts, MAX_RETRY_DELAY, full_jitter=True)
-    _requeue(_held_by(job), error, delay)
+    delay = 1 + get_exponential_backoff_interval(2, job.counted_attempts, MAX_RETRY_DELAY, full_jitter=True)
+    _end_attempt(_held_by(job), error, delay, failed=LAST_ATTEMPT)
 
 
 def release(job: Job) -> None:
-    """Let another worker run the job at once, because this worker is being stopped."""
-    _requeue(_held_by(job), "its worker was stopped", 0)
+    """Let another worker run the job at once, because this worker is being stopped. This uses up no attempt."""
+    never = Q(pk__in=[])
+    _end_attempt(_held_by(job), "its worker was stopped", 0, failed=never, interruptions=F("interruptions") + 1)
     notify_dispatcher()
 
 
@@ -193,7 +204,7 @@ def retry(job: Job) -> bool:
     spec = registry.get(job.kind)
     retried = Job.objects.filter(pk=job.pk, status__in=[Job.Status.FAILED, Job.Status.CANCELLED]).update(
         status=Job.Status.WAITING,
-        max_attempts=F("attempts") + spec.max_attempts,
+        max_attempts=F("attempts") - F("interruptions") + spec.max_attempts,
         cancel_requested=False,
         run_after=Now(),
         published_at=None,
@@ -213,10 +224,8 @@ def recover_expired_leases() -> int:
     """
     expired = Job.objects.filter(status=Job.Status.RUNNING, lease_expires_at__lt=Now())
     reason = f"its worker died, or hung for more than {settings.JOBS_LEASE_SECONDS} seconds"
-    failed = expired.filter(attempts__gte=F("max_attempts"), cancel_requested=False).update(
-        status=Job.Status.FAILED, error=f"{reason}, at the last attempt", lease_expires_at=None, finished_at=Now()
-    )
-    requeued = _requeue(expired, reason, 0)
-    if failed or requeued:
-        logger.warning("%d jobs had lost their worker: %d wait again, %d failed", failed + requeued, requeued, failed)
-    return failed + requeued
+    error = Case(When(LAST_ATTEMPT, then=Value(f"{reason}, at the last attempt")), default=Value(reason))
+    recovered = _end_attempt(expired, error, 0, failed=LAST_ATTEMPT)
+    if recovered:
+        logger.warning("%d jobs had lost their worker: they wait again, or failed at their last attempt", recovered)
+    return recovered

@@ -36,7 +36,12 @@ class Job(models.Model):
 
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.WAITING)
     attempts = models.PositiveIntegerField(default=0, help_text="How often the job has been started")
-    max_attempts = models.PositiveIntegerField(default=1)
+    interruptions = models.PositiveIntegerField(
+        default=0, help_text="How many of these attempts ended because somebody stopped the worker"
+    )
+    max_attempts = models.PositiveIntegerField(
+        default=1, help_text="How many attempts the job has. Interruptions do not count"
+    )
     done = models.PositiveBigIntegerField(default=0)
     total = models.PositiveBigIntegerField(default=0, help_text="0 if the total is not known")
     note = models.CharField(max_length=200, blank=True)
@@ -91,6 +96,11 @@ class Job(models.Model):
     def is_finished(self) -> bool:
         """Whether the job has ended: succeeded, failed, or cancelled."""
         return self.status not in {self.Status.WAITING, self.Status.RUNNING}
+
+    @property
+    def counted_attempts(self) -> int:
+        """How many of `max_attempts` the job has used. Stopping a worker uses up none."""
+        return self.attempts - self.interruptions
 
     @property
     def percent(self) -> int | None:

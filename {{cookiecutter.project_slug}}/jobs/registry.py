@@ -74,8 +74,8 @@ def job(
         form: Validates what people submit. Its cleaned values must be JSON or files. A kind without a form can only
             be submitted by code.
         queue: One of CELERY_TASK_QUEUES. The default queue if empty.
-        max_attempts: How often the job is started at most. Errors in `retry_on` and workers that die or are stopped
-            use up attempts.
+        max_attempts: How often the job is started at most. Errors in `retry_on` and workers that die use up attempts.
+            Workers that are stopped, for example by a deploy, use up none: the job runs again as often as it takes.
         time_limit: Seconds until the worker process is killed. After nine tenths of that time the function gets
             SoftTimeLimitExceeded. Celery's own limits apply if None.
         retry_on: Errors that are likely to pass. The job is retried with a growing delay: seconds at first, minutes

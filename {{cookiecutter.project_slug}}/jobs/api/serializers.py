@@ -137,8 +137,8 @@ class JobSerializer(serializers.ModelSerializer):
     class Meta:
         model = Job
         fields = [
-            *["id", "url", "kind", "arguments", "idempotency_key", "status", "attempts"],
-            *["done", "total", "note", "percent"],
+            *["id", "url", "kind", "arguments", "idempotency_key", "status"],
+            *["attempts", "interruptions", "done", "total", "note", "percent"],
             *["result", "error", "download", "created_at", "started_at", "finished_at"],
         ]
         read_only_fields = fields

@@ -54,7 +54,18 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("attempts", models.PositiveIntegerField(default=0, help_text="How often the job has been started")),
-                ("max_attempts", models.PositiveIntegerField(default=1)),
+                (
+                    "interruptions",
+                    models.PositiveIntegerField(
+                        default=0, help_text="How many of these attempts ended because somebody stopped the worker"
+                    ),
+                ),
+                (
+                    "max_attempts",
+                    models.PositiveIntegerField(
+                        default=1, help_text="How many attempts the job has. Interruptions do not count"
+                    ),
+                ),
                 ("done", models.PositiveBigIntegerField(default=0)),
                 ("total", models.PositiveBigIntegerField(default=0, help_text="0 if the total is not known")),
                 ("note", models.CharField(blank=True, max_length=200)),

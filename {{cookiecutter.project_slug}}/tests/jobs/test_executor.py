@@ -1,9 +1,13 @@
 """A job runs once, and its row says how it ended: jobs/executor.py."""
 
+import asyncio
+import signal
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 
+import billiard.common
 import psycopg
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
@@ -105,18 +109,126 @@ def test_a_worker_that_comes_back_too_late_writes_nothing(define, published, cap
         assert not Group.objects.exists()
 
 
+# --- Stops and exits ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stop_worker(monkeypatch):
+    """A function that does what SIGTERM does in a pool process: billiard's handler notes it and exits."""
+    monkeypatch.setattr(billiard.common, "_should_have_exited", [False])
+    return lambda: billiard.common._shutdown_cleanup(signal.SIGUSR2, None)  # a signal whose handler nobody needs
+
+
 @pytest.mark.django_db(transaction=True)
-def test_a_worker_that_is_stopped_releases_its_job(define, published):
-    @define()
+def test_six_stops_use_up_no_attempt_and_the_job_succeeds_in_the_seventh(define, published, stop_worker):
+    stops = iter([True] * 6 + [False])
+
+    @define(max_attempts=2)
     def interrupted():
-        raise SystemExit
+        if next(stops):
+            stop_worker()
+        return "done"
 
     job = submit("interrupted")
+    for number in range(1, 7):
+        with pytest.raises(SystemExit):
+            execute(str(job.pk))
+        billiard.common.clear_terminate_handler_fired()  # as in the next process
+        job.refresh_from_db()
+        assert (job.status, job.error) == ("waiting", "its worker was stopped")
+        assert (job.attempts, job.interruptions, job.counted_attempts) == (number, number, 0)
+    execute(str(job.pk))
+
+    job.refresh_from_db()
+    assert (job.status, job.result, job.attempts, job.counted_attempts) == ("succeeded", "done", 7, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_stop_between_errors_does_not_change_how_many_attempts_there_are(define, published, stop_worker):
+    ends = iter(["error", "stop", "error", "error"])
+
+    @define(max_attempts=3, retry_on=(ConnectionError,))
+    def unlucky():
+        if next(ends) == "stop":
+            stop_worker()
+        raise ConnectionError("no route to host")
+
+    job = submit("unlucky")
+    statuses = []
+    for _ in range(4):
+        with suppress(SystemExit):
+            execute(str(job.pk))
+        billiard.common.clear_terminate_handler_fired()
+        statuses.append(Job.objects.get(pk=job.pk).status)
+        Job.objects.filter(pk=job.pk).update(run_after=timezone.now() - timedelta(seconds=1))
+
+    assert statuses == ["waiting", "waiting", "waiting", "failed"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_error_of_the_clean_up_after_a_stop_is_a_stop_too(define, published, stop_worker):
+    @define()
+    def careless():
+        try:
+            stop_worker()
+        finally:
+            raise ValueError("closed file")
+
+    job = submit("careless")
+    with pytest.raises(SystemExit):  # the process must end in any case
+        execute(str(job.pk))
+
+    job.refresh_from_db()
+    assert (job.status, job.counted_attempts) == ("waiting", 0)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()], ids=repr)
+def test_a_function_that_exits_has_failed_and_its_process_goes_on(define, published, monkeypatch, error):
+    monkeypatch.setattr(signal, "getsignal", lambda number: signal.SIG_IGN)  # a pool process ignores Ctrl-C
+
+    @define()
+    def leave():
+        Group.objects.create(name="written")
+        raise error
+
+    job = submit("leave")
+    execute(str(job.pk))
+
+    job.refresh_from_db()
+    assert (job.status, job.attempts, job.interruptions) == ("failed", 1, 0)
+    assert job.error.startswith(type(error).__name__)
+    assert not Group.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ctrl_c_in_a_process_that_runs_jobs_itself_is_a_stop(define, published):
+    @define()
+    def long():
+        raise KeyboardInterrupt
+
+    job = submit("long")
+    with pytest.raises(KeyboardInterrupt):
+        execute(str(job.pk))
+
+    assert Job.objects.get(pk=job.pk).status == "waiting"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_ignores_its_soft_time_limit_does_not_run_again(define, published, settings, stop_worker):
+    """At the hard limit Celery sends the signal with which it also stops a process."""
+    settings.CELERY_TASK_SOFT_TIME_LIMIT = 0
+
+    @define()
+    def stubborn():
+        stop_worker()
+
+    job = submit("stubborn")
     with pytest.raises(SystemExit):
         execute(str(job.pk))
 
     job.refresh_from_db()
-    assert (job.status, job.error) == ("waiting", "its worker was stopped")
+    assert (job.status, job.error) == ("failed", "it took longer than 0 seconds")
 
 
 # --- Errors -------------------------------------------------------------------------------------------------------
@@ -206,6 +318,42 @@ def test_any_other_error_ends_the_job_and_takes_back_what_it_wrote(define, publi
     assert (job.status, job.error, job.output.name) == ("failed", "ValueError: no such customer", "")
     assert not Group.objects.exists()
     assert default_storage.listdir(f"jobs/{job.pk}/1") == ([], [])
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("atomic", "when"),
+    [
+        (True, "before the end"),
+        (False, "before the end"),  # without a transaction, a callback of on_commit() runs at once
+        (True, "after the commit"),
+        (True, "never"),
+        (False, "never"),
+    ],
+)
+def test_a_job_keeps_its_file_if_and_only_if_its_row_names_it(define, published, caplog, atomic, when):
+    def refuse():
+        raise ValueError("the cache does not answer")
+
+    @define(atomic=atomic)
+    def write():
+        for name in ("draft.txt", "report.txt"):
+            with output(name) as file:
+                file.write(b"text")
+        if when == "before the end":
+            refuse()
+        if when == "after the commit":
+            transaction.on_commit(refuse)
+
+    job = submit("write")
+    execute(str(job.pk))
+
+    job.refresh_from_db()
+    assert job.status == ("failed" if when == "before the end" else "succeeded")
+    files = default_storage.listdir(f"jobs/{job.pk}/1")[1]
+    assert files == ([] if when == "before the end" else ["report.txt"])
+    assert job.output.name == (f"jobs/{job.pk}/1/report.txt" if files else "")
+    assert ("an error after its end" in caplog.text) == (when == "after the commit")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,6 +1,7 @@
 """A job's status changes in one step, and only for the worker that holds the job: jobs/lifecycle.py."""
 
 import pytest
+from django.db import connection
 
 from jobs import dispatcher, lifecycle, submit
 from jobs.attempt import Progress
@@ -39,6 +40,29 @@ def test_a_job_whose_workers_die_each_time_fails_in_the_end_and_says_why(publish
     assert (job.status, job.attempts) == ("failed", job.max_attempts)
     assert "its worker died" in job.error
     assert "last attempt" in job.error
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_lease_that_expires_while_others_are_recovered_starts_no_attempt_too_many(published):
+    first, second = (submit("multiply", x=4, y=5) for _ in range(2))
+    Job.objects.update(max_attempts=1)
+    expire_lease(lifecycle.claim(first.pk))
+    lifecycle.claim(second.pk)
+    statements = []
+
+    def let_it_expire(run, *statement):
+        result = run(*statement)
+        statements.append(statement[0])
+        if len(statements) == 1:
+            expire_lease(second)
+        return result
+
+    with connection.execute_wrapper(let_it_expire):
+        lifecycle.recover_expired_leases()
+    assert Job.objects.get(pk=second.pk).status != "waiting"
+    lifecycle.recover_expired_leases()
+
+    assert [job.status for job in Job.objects.all()] == ["failed", "failed"]
 
 
 @pytest.mark.django_db

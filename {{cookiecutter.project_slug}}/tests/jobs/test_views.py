@@ -192,6 +192,8 @@ def test_there_are_twenty_jobs_a_page(browser, ada):
             ["attempt 2 of 5"],
             [],
         ),
+        ({"status": "running", "attempts": 8, "interruptions": 6, "max_attempts": 5}, ["attempt 2 of 5"], []),
+        ({"status": "succeeded", "attempts": 7, "interruptions": 6}, ["succeeded"], ["attempt"]),
         ({"status": "succeeded", "result": {"rows": 9}}, ["rows = 9", "took 1 min 30 s"], ["<button", "Download"]),
         ({"status": "succeeded", "result": None}, ["succeeded"], ["None", "null"]),
         ({"status": "failed", "error": "ValueError: no", "attempts": 3}, ["ValueError: no", "3 attempts"], ["<button"]),
