@@ -147,8 +147,8 @@ from jobs.executor import execute
 get_user_model().objects.create_user("ada")
 form = registry.get("export_users").form({"since": "2020-01-01"})
 assert form.is_valid(), form.errors
-assert form.cleaned_data == {"since": "2020-01-01"}
-first, again = [SUBMIT for _ in range(2)]
+key = {"idempotency_key": "users since 2020"}
+first, again = submit("export_users", **key, **form.cleaned_data), SUBMIT
 assert first == again
 execute(str(first.pk))
 first.refresh_from_db()

@@ -1,11 +1,14 @@
 """System checks, which `manage.py check` runs."""
 
+from collections.abc import Iterator
 from typing import Any
 
+from django import forms
 from django.conf import settings
 from django.core.checks import Error, register
 
 from jobs import registry
+from jobs.arguments import to_json
 
 
 @register
@@ -45,3 +48,36 @@ def check_time_limits(app_configs: Any, **kwargs: Any) -> list[Error]:
         for kind in registry.all_kinds()
         if kind.time_limit and kind.time_limit >= longest
     ]
+
+
+@register
+def check_forms(app_configs: Any, **kwargs: Any) -> list[Error]:
+    """Report each form field whose value can't be kept as JSON. The values that are known are those of its choices."""
+    errors = []
+    for kind in registry.submittable_kinds():
+        for name, field in kind.form.base_fields.items() if kind.form else ():
+            try:
+                for value in _known_values(field):
+                    to_json(value)
+            except (TypeError, ValueError) as error:
+                hint = "A job's arguments are JSON. Return a text, a number, or one of the types in docs/jobs.md."
+                message = f"job {kind.name}: the value of the form's field {name!r} can't be kept as JSON: {error}"
+                errors.append(Error(message, hint=hint, id="jobs.E004"))
+    return errors
+
+
+def _known_values(field: forms.Field) -> Iterator[Any]:
+    """Yield the values that the field returns for its initial value and for each choice written in the code.
+
+    Fields of models are left out, because their choices are in the database, and their values are primary keys.
+    """
+    if isinstance(field, forms.ModelChoiceField | forms.FileField):
+        return
+    samples = [] if field.initial is None or callable(field.initial) else [field.initial]
+    if isinstance(field, forms.TypedChoiceField) and isinstance(field.choices, list):
+        samples += [key for key, label in field.choices if not isinstance(label, list | tuple)]
+    for sample in samples:
+        try:
+            yield field.clean(sample)
+        except Exception:  # noqa: S112  the form refuses it when somebody submits it, with a message of its own
+            continue

@@ -63,7 +63,7 @@ def execute(job_id: str) -> None:
 
 def _end_with_error(kind: registry.Kind, job: Job, error: BaseException, limit: float) -> None:
     """Write to the row that the function has raised `error`."""
-    if isinstance(error, Exception) and kind.may_pass(error):
+    if kind.may_pass(error):
         logger.warning("job %s: attempt %d of %d: %r", job, job.counted_attempts, job.max_attempts, error)
         lifecycle.schedule_retry(job, _error_text(error))
     elif isinstance(error, SoftTimeLimitExceeded):

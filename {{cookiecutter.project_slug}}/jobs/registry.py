@@ -43,7 +43,7 @@ class Kind:
         """Raise TypeError if the function cannot be called with `arguments`."""
         inspect.signature(self.function).bind(**arguments)
 
-    def may_pass(self, error: Exception) -> bool:
+    def may_pass(self, error: BaseException) -> bool:
         """Return whether another attempt may succeed after this error of the function.
 
         That is an error in `retry_on`, a lost connection, or a conflict with another transaction if PostgreSQL has
@@ -71,8 +71,8 @@ def job(
     job's result. The function may run more than once, because a job is started again after its worker has died.
 
     Args:
-        form: Validates what people submit. Its cleaned values must be JSON or files. A kind without a form can only
-            be submitted by code.
+        form: Validates what people submit. The function receives the values of its fields as JSON, as docs/jobs.md
+            says. A kind without a form can only be submitted by code.
         queue: One of CELERY_TASK_QUEUES. The default queue if empty.
         max_attempts: How often the job is started at most. Errors in `retry_on` and workers that die use up attempts.
             Workers that are stopped, for example by a deploy, use up none: the job runs again as often as it takes.

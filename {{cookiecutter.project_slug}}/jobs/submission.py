@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs import registry
+from jobs.arguments import to_json
 from jobs.exceptions import IdempotencyConflict
 from jobs.models import Job
 from jobs.notifications import notify_dispatcher
@@ -38,21 +39,25 @@ def submit(
             a second one, even if the first one has finished. Files and `run_after` are not compared.
         run_after: The job does not start before this moment, which needs a time zone, or before this time from now has
             passed. It starts as soon as possible if None.
-        **arguments: The keyword arguments for the function: JSON values and files. The function receives a file as its
-            name in the default storage.
+        **arguments: The keyword arguments for the function: JSON values, files, and what the fields of forms return,
+            for example dates and models. The function receives a file as its name in the default storage, and the
+            others as JSON, as docs/jobs.md says.
 
     Returns:
         The new job, or the job that already has this idempotency key.
 
     Raises:
         UnknownKind: No function decorated with @job has this name.
-        TypeError: The arguments do not fit the function, or `run_after` is neither a datetime nor a timedelta.
-        ValueError: `run_after` is a datetime without a time zone.
+        TypeError: The arguments do not fit the function, one can't be kept as JSON, or `run_after` is neither a datetime
+            nor a timedelta.
+        ValueError: An argument is a number or a model that can't be kept as JSON: infinite, NaN, or not saved. Or
+            `run_after` is a datetime without a time zone.
         IdempotencyConflict: The idempotency key belongs to a job of another kind or with other arguments.
     """
     spec = registry.get(kind)
     spec.validate(arguments)
     _validate_run_after(run_after)
+    arguments = {name: _encoded(kind, name, value) for name, value in arguments.items()}
     job = Job(
         kind=kind,
         owner=owner,  # type: ignore[misc]  # the project's user model, which jobs/ does not know
@@ -96,6 +101,16 @@ def _get_or_create(job: Job, arguments: dict[str, Any]) -> Job:
     if existing.kind != job.kind or values != {name: existing.arguments.get(name) for name in values}:
         raise IdempotencyConflict(f"idempotency key {job.idempotency_key!r} belongs to another job, {existing}")
     return existing
+
+
+def _encoded(kind: str, name: str, value: Any) -> Any:
+    """Return the value as JSON, or unchanged if it is a file."""
+    if isinstance(value, File):
+        return value
+    try:
+        return to_json(value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"job {kind}: argument {name} can't be kept as JSON: {error}") from None
 
 
 def _without_files(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """The OpenAPI schema at /api/schema/: the responses, and one request for each kind, which is read from its form."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from django import forms
+from django.db import models
+from django.forms.fields import BaseTemporalField
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
@@ -36,34 +39,74 @@ BODY_REFUSED = {
 }
 
 
-def json_type(field: forms.Field) -> str | None:
-    """Return the JSON type of this form field's values. None if any type is allowed."""
-    for classes, name in [
-        (forms.JSONField, None),
-        (forms.FloatField | forms.DecimalField, "number"),  # before IntegerField, which is their base class
-        (forms.IntegerField, "integer"),
-        (forms.BooleanField, "boolean"),
-        (forms.CharField, "string"),
+def json_types(field: forms.Field) -> tuple[str, ...]:
+    """Return the JSON types that this form field takes. Empty if it takes any."""
+    for classes, names in [
+        (forms.JSONField, ()),
+        (forms.DecimalField, ("number", "string")),  # before IntegerField; as a text, it has all its digits
+        (forms.FloatField, ("number",)),  # likewise
+        (forms.IntegerField, ("integer",)),
+        (forms.BooleanField, ("boolean",)),
+        (forms.MultipleChoiceField | forms.ModelMultipleChoiceField, ("array",)),  # before the types of their items
+        (forms.ModelChoiceField, _key_types(field)),
+        (forms.CharField | BaseTemporalField | forms.DurationField, ("string",)),
     ]:
         if isinstance(field, classes):
-            return name
-    return None
+            return names
+    return ()
+
+
+def item_types(field: forms.Field) -> tuple[str, ...]:
+    """Return the JSON types that the items of this form field take, if it takes an array. Empty if they take any."""
+    return _key_types(field) if isinstance(field, forms.ModelMultipleChoiceField) else ()
+
+
+def _key_types(field: forms.Field) -> tuple[str, ...]:
+    """Return the JSON types of the keys by which a field of models selects its rows. Empty if it is none."""
+    queryset = getattr(field, "queryset", None)
+    if queryset is None:  # some forms set it when they are made
+        return ()
+    name = getattr(field, "to_field_name", None) or queryset.model._meta.pk.name
+    return ("integer",) if isinstance(queryset.model._meta.get_field(name), models.IntegerField) else ("string",)
+
+
+FORMATS = {
+    forms.DateField: "date",
+    forms.DateTimeField: "date-time",
+    forms.DurationField: "duration",
+    forms.UUIDField: "uuid",
+    forms.DecimalField: "decimal",
+}
 
 
 def argument_schema(field: forms.Field) -> dict[str, Any]:
     """Return the OpenAPI schema of one argument."""
     if isinstance(field, forms.FileField):
         return {"type": "string", "format": "binary"}
+    types, format_ = json_types(field), next((FORMATS[base] for base in FORMATS if isinstance(field, base)), None)
     schema = {
-        "type": json_type(field),
-        "minimum": getattr(field, "min_value", None),
-        "maximum": getattr(field, "max_value", None),
+        **_type_schema(types, format_),
+        "items": _type_schema(item_types(field)) if "array" in types else None,
+        "minimum": _limit(field, "min_value"),
+        "maximum": _limit(field, "max_value"),
         "minLength": getattr(field, "min_length", None),
         "maxLength": getattr(field, "max_length", None),
         "nullable": not field.required or None,
         "description": str(field.help_text) or None,
     }
     return {name: value for name, value in schema.items() if value is not None}
+
+
+def _type_schema(types: tuple[str, ...], format_: str | None = None) -> dict[str, Any]:
+    """Return the schema of these types. Only texts have the format."""
+    schemas = [{"type": name} | ({"format": format_} if format_ and name == "string" else {}) for name in types]
+    return {"oneOf": schemas} if len(schemas) > 1 else {**schemas[0]} if schemas else {}
+
+
+def _limit(field: forms.Field, name: str) -> Any:
+    """Return a limit of the field as a JSON number, or None."""
+    limit = getattr(field, name, None)
+    return float(limit) if isinstance(limit, Decimal) else limit
 
 
 def request_schema(kind: registry.Kind) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from rest_framework.settings import api_settings
 
 from jobs import downloads, registry, submit
 from jobs.api.parsers import parse_json
-from jobs.api.schema import json_type
+from jobs.api.schema import item_types, json_types
 from jobs.exceptions import IdempotencyConflict
 from jobs.models import Job
 
@@ -85,27 +85,45 @@ class SubmissionSerializer(serializers.Serializer):
 def _argument_errors(form: forms.Form) -> dict[str, list[str]]:
     """Return what is wrong with the arguments, by their names.
 
-    This is stricter than the form, which ignores arguments that it does not know and takes "no" for true.
+    This is stricter than the form, which ignores arguments that it does not know and takes "no" for true. The form does
+    not see what is refused here: some fields expect what a browser sends, and raise errors of their own for a list.
     """
+    refused = {}
+    for name, value in form.data.items():
+        field = form.fields.get(name)
+        if not field:
+            refused[name] = ["Unexpected argument."]
+        elif isinstance(field, forms.FileField):
+            refused[name] = ["This is a file: send it in multipart/form-data, in a field of this name."]
+        elif value is not None and not _has_type_of(field, value):
+            refused[name] = [f"This must be a JSON {_described_type(field)}."]
+    for name in form.files:
+        if not isinstance(form.fields.get(name), forms.FileField):
+            refused[name] = ["Unexpected file."]
+    form.data = {name: value for name, value in form.data.items() if name not in refused}
     errors = {}
     for name, messages in form.errors.items():
         key = api_settings.NON_FIELD_ERRORS_KEY if name == NON_FIELD_ERRORS else name
         errors[key] = [str(message) for message in messages]
-    for name, value in form.data.items():
-        field = form.fields.get(name)
-        if not field:
-            errors[name] = ["Unexpected argument."]
-        elif isinstance(field, forms.FileField):
-            errors[name] = ["This is a file: send it in multipart/form-data, in a field of this name."]
-        elif value is not None and not _has_json_type(value, json_type(field)):
-            errors[name] = [f"This must be a JSON {json_type(field)}."]
-    for name in form.files:
-        if not isinstance(form.fields.get(name), forms.FileField):
-            errors[name] = ["Unexpected file."]
-    return errors
+    return errors | refused
 
 
-def _has_json_type(value: Any, name: str | None) -> bool:
+def _has_type_of(field: forms.Field, value: Any) -> bool:
+    """Return whether the value, and each of its items if it is a list, has a JSON type that the field takes."""
+    items = value if isinstance(value, list) else []
+    return _has_json_type(value, json_types(field)) and all(_has_json_type(item, item_types(field)) for item in items)
+
+
+def _described_type(field: forms.Field) -> str:
+    items = " or ".join(item_types(field))
+    return " or ".join(json_types(field)) + (f" of type {items}" if items else "")
+
+
+def _has_json_type(value: Any, names: tuple[str, ...]) -> bool:
+    return not names or any(_is_of_type(value, name) for name in names)
+
+
+def _is_of_type(value: Any, name: str) -> bool:
     match name:
         case "integer":
             return type(value) is int or (type(value) is float and value.is_integer())
@@ -113,9 +131,9 @@ def _has_json_type(value: Any, name: str | None) -> bool:
             return type(value) in {int, float}
         case "boolean":
             return type(value) is bool
-        case "string":
-            return type(value) is str
-    return True
+        case "array":
+            return type(value) is list
+    return type(value) is str
 
 
 class UploadSerializer(SubmissionSerializer):

@@ -1,6 +1,10 @@
 """`manage.py check` finds settings of jobs that do not fit together: jobs/checks.py."""
 
+import pytest
+from django import forms
 from django.core.checks import run_checks
+
+from tests.jobs import fields
 
 
 def errors() -> list[str]:
@@ -31,3 +35,23 @@ def test_a_time_limit_that_the_broker_does_not_wait_for_is_found(define, setting
         pass
 
     assert errors() == [f"job endless: a time limit of {int(settings.MAX_TASK_TIME_LIMIT)} seconds is too long"]
+
+
+def test_a_field_whose_value_cannot_be_kept_is_found(define):
+    class SizeForm(forms.Form):
+        size = forms.TypedChoiceField(choices=[("s", "Small")], coerce=lambda key: {key})
+        since = forms.DateField(initial=lambda: 1 / 0)
+        kind = forms.TypedChoiceField(choices=lambda: 1 / 0, coerce=lambda key: {key})
+
+    @define(form=SizeForm)
+    def resize(size, since):
+        pass
+
+    assert errors() == ["job resize: the value of the form's field 'size' can't be kept as JSON: set {'s'} is not JSON"]
+
+
+@pytest.mark.django_db
+def test_the_fields_of_django_are_fine(define):
+    fields.define_kind(define, fields.examples())
+
+    assert errors() == []
