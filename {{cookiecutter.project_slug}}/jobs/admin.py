@@ -19,7 +19,7 @@ class JobAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "kind", "owner", "status", "progress", "attempts", "finished_at"]
     list_filter = ["status", "kind", "created_at"]
     list_select_related = ["owner"]
-    search_fields = ["id", f"owner__{get_user_model().USERNAME_FIELD}", "error", "request_id"]
+    search_fields = ["id", f"owner__{get_user_model().USERNAME_FIELD}", "error", "publish_error", "request_id"]
     date_hierarchy = "created_at"
     actions = ["retry", "cancel"]
 

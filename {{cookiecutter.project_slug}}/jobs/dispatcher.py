@@ -10,21 +10,23 @@ import time
 from typing import Any
 
 from celery import current_app
+from celery.exceptions import QueueNotFound
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
-from django.db.models import Count
-from django.db.models.functions import Now
+from django.db import DatabaseError, connection
+from django.db.models import Q
+from kombu.exceptions import OperationalError
 
-from jobs import lifecycle, registry
+from jobs import backlog, lifecycle, registry
 from jobs.exceptions import UnknownKind
 from jobs.models import Job
 from jobs.notifications import POLL_INTERVAL, NotificationListener
+from jobs.queues import companion, names_of
 from jobs.tasks import execute_job
 from ops import heartbeat
 
 logger = logging.getLogger(__name__)
 
-BATCH = 100  # jobs that are published in one round
+REFUSED_DELAY = 60  # seconds until the dispatcher tries again to publish a job that the broker did not take
 
 
 def run(stop: threading.Event) -> None:
@@ -34,16 +36,21 @@ def run(stop: threading.Event) -> None:
     event for which the same thread is waiting would deadlock.
     """
     listener = NotificationListener()
-    look_for_lost_jobs_at = 0.0
+    recover_at = look_for_lost_jobs_at = 0.0
     while not stop.is_set():
         try:
-            lifecycle.recover_expired_leases()
-            if time.monotonic() >= look_for_lost_jobs_at:
+            now = time.monotonic()
+            if now >= recover_at:
+                lifecycle.recover_expired_leases()
+                recover_at = now + POLL_INTERVAL
+            if now >= look_for_lost_jobs_at:
                 republish_lost_jobs()
-                look_for_lost_jobs_at = time.monotonic() + settings.JOBS_REPUBLISH_AFTER_SECONDS / 2
+                look_for_lost_jobs_at = now + settings.JOBS_REPUBLISH_AFTER_SECONDS / 2
             more = publish_due_jobs()
             heartbeat.file("dispatcher").touch()
-            if not more:
+            if more:
+                listener.wait_for_places()
+            else:
                 listener.wait()
         except DatabaseError as error:
             logger.warning("dispatcher: the database does not answer, trying again: %s", error)
@@ -54,27 +61,31 @@ def run(stop: threading.Event) -> None:
 
 
 def publish_due_jobs() -> bool:
-    """Publish one batch of the jobs that are waiting and due.
+    """Publish the jobs that are waiting and due, as many as the broker may have.
 
     The rows are marked as published before their messages are sent, so that no row stays locked while the broker hangs.
     If this process dies in between, `republish_lost_jobs` finds the jobs that have no message.
 
     Returns:
-        Whether more jobs may be due already.
+        Whether more due jobs may be waiting for a free place in the broker.
     """
-    due = Job.objects.filter(status=Job.Status.WAITING, published_at=None, run_after__lte=Now())
-    with transaction.atomic():
-        jobs = list(due.select_for_update(skip_locked=True).order_by("run_after")[:BATCH])
-        Job.objects.filter(pk__in=[job.pk for job in jobs]).update(published_at=Now())
-    for number, job in enumerate(jobs):
-        try:
-            _publish(job)
-        except Exception as error:  # Each broker raises its own errors. Whatever it is, the jobs keep waiting.
-            logger.warning("dispatcher: the broker does not accept jobs, trying again: %r", error)
-            unpublished = [job.pk for job in jobs[number:]]
-            Job.objects.filter(pk__in=unpublished, status=Job.Status.WAITING).update(published_at=None)
-            return False
-    return len(jobs) == BATCH
+    more = False
+    for queue in backlog.queues():
+        jobs, full = backlog.take(queue)
+        for number, job in enumerate(jobs):
+            try:
+                _publish(job)
+            except Exception as error:  # each broker raises errors of its own
+                if _is_connection_error(error):
+                    logger.warning("dispatcher: the broker does not answer, trying again: %r", error)
+                    _put_back(jobs[number:])
+                    return False
+                logger.warning("dispatcher: job %s is not accepted, trying again in a minute: %r", job, error)
+                reason = f"{type(error).__name__}: {error}".replace("\0", "")  # PostgreSQL cannot store NUL in a text
+                _put_back([job], publish_error=reason, run_after=lifecycle.now_plus(REFUSED_DELAY))
+                full = False  # otherwise many such jobs would keep the dispatcher busy
+        more = more or full
+    return more
 
 
 def _publish(job: Job) -> None:
@@ -85,7 +96,19 @@ def _publish(job: Job) -> None:
         pass  # The worker may run newer code, which knows the kind.
     else:
         options |= {"time_limit": kind.time_limit, "soft_time_limit": kind.soft_time_limit}
-    execute_job.apply_async((str(job.pk),), queue=job.queue or None, **options)
+    execute_job.apply_async((str(job.pk),), queue=companion(job.queue), **options)
+
+
+def _is_connection_error(error: Exception) -> bool:
+    """Return whether no other job could be published either, because the broker is down or hangs."""
+    broker = current_app.connection_for_write()
+    return isinstance(error.__cause__ or error, (OperationalError, OSError, *broker.connection_errors))
+
+
+def _put_back(jobs: list[Job], **columns: Any) -> None:
+    """Let jobs wait in the database again, unless they were cancelled meanwhile. Set these columns of theirs as well."""
+    rows = Job.objects.filter(pk__in=[job.pk for job in jobs], status=Job.Status.WAITING)
+    rows.update(published_at=None, **columns)
 
 
 def republish_lost_jobs() -> None:
@@ -94,26 +117,31 @@ def republish_lost_jobs() -> None:
     A broker loses messages when somebody empties it or restores it from a backup. Publishing a job too often is
     harmless, because a worker ignores the message of a job that it cannot claim.
     """
-    published = Job.objects.filter(status=Job.Status.WAITING).exclude(published_at=None)
-    too_recent = lifecycle.now_plus(-settings.JOBS_REPUBLISH_AFTER_SECONDS)
-    for queue, count in published.order_by().values_list("queue").annotate(Count("pk")):
-        old = published.filter(queue=queue, published_at__lt=too_recent)
-        missing = count - _queue_length(queue) if old.exists() else 0
+    rows = backlog.in_broker()
+    long_ago = rows.filter(published_at__lt=lifecycle.now_plus(-settings.JOBS_REPUBLISH_ALWAYS_AFTER_SECONDS))
+    if republished := long_ago.update(published_at=None):
+        logger.info("dispatcher: %d jobs have waited for long, publishing them again", republished)
+    old = rows.filter(published_at__lt=lifecycle.now_plus(-settings.JOBS_REPUBLISH_AFTER_SECONDS))
+    for queue in list(old.order_by().values_list("queue", flat=True).distinct()):
+        same = Q(queue__in=names_of(queue))
+        missing = rows.filter(same).count() - _queue_length(queue)
         if missing > 0:
-            lost = list(old.order_by("published_at").values_list("pk", flat=True)[:missing])
+            lost = list(old.filter(same).order_by("published_at").values_list("pk", flat=True)[:missing])
             republished = Job.objects.filter(pk__in=lost, status=Job.Status.WAITING).update(published_at=None)
             logger.info("dispatcher: %d jobs wait without a message, publishing them again", republished)
 
 
 def _queue_length(queue: str) -> float:
-    """Return how many messages wait in the queue, or infinity if the broker does not answer."""
-    queues = current_app.amqp.queues
+    """Return how many messages for jobs wait in the queue, or infinity if the broker does not answer."""
+    try:
+        found = companion(queue)
+    except QueueNotFound:
+        return 0
     try:
         with current_app.connection_for_write() as broker:
             broker.ensure_connection(max_retries=1)
             try:
-                found = queues[queue or current_app.conf.task_default_queue](broker.default_channel)
-                return found.queue_declare(passive=True).message_count
+                return found(broker.default_channel).queue_declare(passive=True).message_count
             except broker.channel_errors:
                 return 0  # The queue has not been created yet, or it was deleted.
     except Exception as error:

@@ -62,6 +62,9 @@ class Job(models.Model):
     published_at = models.DateTimeField(
         null=True, blank=True, help_text="When the last message for the job was published to the broker"
     )
+    publish_error = models.TextField(
+        blank=True, help_text="Why the broker did not take the last message. It is tried again every minute"
+    )
     lease_expires_at = models.DateTimeField(
         null=True,
         blank=True,
@@ -84,8 +87,15 @@ class Job(models.Model):
         ]
         indexes = [
             models.Index(fields=["owner", "-created_at"], name="job_owner_created_idx"),
-            # The dispatcher uses these two. They stay small, because finished jobs are not in them.
-            models.Index(fields=["run_after"], condition=Q(status="waiting"), name="job_due_idx"),
+            # The dispatcher uses these three. They stay small, because finished jobs are not in them.
+            models.Index(
+                fields=["queue", "owner", "run_after"],
+                condition=Q(status="waiting", published_at=None),
+                name="job_backlog_idx",
+            ),
+            models.Index(
+                fields=["queue"], condition=Q(status="waiting", published_at__isnull=False), name="job_published_idx"
+            ),
             models.Index(fields=["lease_expires_at"], condition=Q(status="running"), name="job_lease_idx"),
         ]
 

@@ -9,6 +9,7 @@ from django.db import connection
 
 CHANNEL = "jobs"
 POLL_INTERVAL = 1.0  # seconds between two polls of a database that notifies the dispatcher in between
+BACKLOG_POLL_INTERVAL = 0.05  # seconds between two polls while jobs wait for a free place in the broker
 POLL_INTERVAL_WITHOUT_NOTIFY = 0.2  # seconds between two polls of a database that cannot
 
 
@@ -40,6 +41,18 @@ class NotificationListener:
         else:
             with self._connection.wrap_database_errors:
                 for _ in self._connection.connection.notifies(timeout=POLL_INTERVAL, stop_after=1):
+                    pass
+
+    def wait_for_places(self) -> None:
+        """Return after BACKLOG_POLL_INTERVAL, whether notifications arrive or not. Raises DatabaseError.
+
+        The notifications are read all the same, because PostgreSQL keeps what nobody reads.
+        """
+        if self._connection.connection is None:
+            time.sleep(BACKLOG_POLL_INTERVAL)
+        else:
+            with self._connection.wrap_database_errors:
+                for _ in self._connection.connection.notifies(timeout=BACKLOG_POLL_INTERVAL):
                     pass
 
     def close(self) -> None:

@@ -4,8 +4,16 @@
 # worker has died, another worker gets the job. A shorter lease brings the job back sooner; a longer one lets a worker
 # hang for a moment without losing its job.
 JOBS_LEASE_SECONDS = 60
+# How many jobs wait in the broker for each process of the workers (WORKER_CONCURRENCY × WORKER_REPLICAS), in each queue.
+# All others wait in the database, where owners take turns. With fewer, processes that run jobs of some milliseconds
+# would wait for the dispatcher, which looks for free places every 0.05 seconds. With more, a new job waits longer
+# behind the jobs of others.
+JOBS_MESSAGES_PER_PROCESS = 4
 # A job that still waits this long (seconds) after it was published, and has no message in the broker, is published
 # again.
 JOBS_REPUBLISH_AFTER_SECONDS = 30
+# A job that still waits this long (seconds) after it was published is published again, whatever the broker has. This
+# costs a message that a worker ignores, if the job only waited for a busy worker.
+JOBS_REPUBLISH_ALWAYS_AFTER_SECONDS = 600
 # Finished jobs and their files are deleted after this many days, by jobs.tasks.clean_up or `manage.py clean_up_jobs`.
 JOBS_RETENTION_DAYS = 7

@@ -106,6 +106,13 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "publish_error",
+                    models.TextField(
+                        blank=True,
+                        help_text="Why the broker did not take the last message. It is tried again every minute",
+                    ),
+                ),
+                (
                     "lease_expires_at",
                     models.DateTimeField(
                         blank=True,
@@ -128,7 +135,16 @@ class Migration(migrations.Migration):
                 "ordering": ["-created_at"],
                 "indexes": [
                     models.Index(fields=["owner", "-created_at"], name="job_owner_created_idx"),
-                    models.Index(condition=models.Q(("status", "waiting")), fields=["run_after"], name="job_due_idx"),
+                    models.Index(
+                        condition=models.Q(("published_at", None), ("status", "waiting")),
+                        fields=["queue", "owner", "run_after"],
+                        name="job_backlog_idx",
+                    ),
+                    models.Index(
+                        condition=models.Q(("published_at__isnull", False), ("status", "waiting")),
+                        fields=["queue"],
+                        name="job_published_idx",
+                    ),
                     models.Index(
                         condition=models.Q(("status", "running")), fields=["lease_expires_at"], name="job_lease_idx"
                     ),

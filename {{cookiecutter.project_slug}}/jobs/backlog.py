@@ -1,0 +1,125 @@
+"""Chooses which of the waiting jobs go to the broker next.
+
+The backlog stays in the database. The broker gets only as many messages as the workers take within seconds, so it needs
+little memory, and a job that is submitted later overtakes the backlog of another owner, because owners take turns.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, QuerySet
+from django.db.models.functions import Now
+
+from jobs.models import Job
+from jobs.queues import names_of
+
+BATCH = 100  # jobs of one queue that are taken at once, at most
+
+# Queue: the owner who got the last place. The next round begins after this owner, so that everybody has a turn even if
+# there are more owners than places. Each dispatcher remembers its own.
+_last_owner: dict[str, Any] = {}
+
+
+def in_database() -> QuerySet[Job]:
+    """Return the waiting jobs that have not been published. An index serves all queries on them below."""
+    return Job.objects.filter(status=Job.Status.WAITING, published_at=None)
+
+
+def in_broker() -> QuerySet[Job]:
+    """Return the waiting jobs that have been published."""
+    return Job.objects.filter(status=Job.Status.WAITING).exclude(published_at=None)
+
+
+def queues() -> Iterator[str]:
+    """Yield each queue that has jobs in the database."""
+    names = in_database().order_by("queue", "owner_id", "run_after").values_list("queue", flat=True)
+    name = names.first()
+    while name is not None:
+        yield name
+        name = names.filter(queue__gt=name).first()
+
+
+def take(queue: str) -> tuple[list[Job], bool]:
+    """Mark due jobs of the queue as published, as many as the broker may have.
+
+    The owner with the fewest messages in the broker is always next. Each owner's oldest job comes first. If several
+    dispatchers look at the same moment, each of them may fill the free places.
+
+    Returns:
+        The jobs in the order in which they should go, and whether more due jobs may be waiting for a place.
+    """
+    names = names_of(queue)
+    published = in_broker().filter(queue__in=names).order_by().values_list("owner").annotate(Count("pk"))
+    messages = Counter(dict(published))  # by owner
+    places = min(BATCH, _window(names, messages.total()) - messages.total())
+    chosen = _choose(queue, places, messages) if places > 0 else []
+    with transaction.atomic():
+        locked = _due(queue).filter(pk__in=chosen).select_for_update(skip_locked=True)
+        jobs = {job.pk: job for job in locked}  # without those that another dispatcher has taken
+        Job.objects.filter(pk__in=jobs).update(published_at=Now(), publish_error="")
+    return [jobs[pk] for pk in chosen if pk in jobs], len(chosen) >= places
+
+
+def _window(names: set[str], messages: int) -> int:
+    """Return how many messages the broker may have: JOBS_MESSAGES_PER_PROCESS for each process of the workers.
+
+    If more jobs run than the settings have processes, because somebody started more workers, the running jobs count.
+    """
+    window = settings.JOBS_MESSAGES_PER_PROCESS * settings.WORKER_CONCURRENCY * settings.WORKER_REPLICAS
+    if messages < window:
+        return window
+    running = Job.objects.filter(status=Job.Status.RUNNING, queue__in=names).count()
+    return max(window, settings.JOBS_MESSAGES_PER_PROCESS * running)
+
+
+def _choose(queue: str, places: int, messages: Counter[Any]) -> list[Any]:
+    """Return the primary keys of up to `places` due jobs, given how many messages each owner has in the broker."""
+    # Owners with messages may have to wait, so look at as many more.
+    owners = islice(_owners(queue), places + len(messages))
+    turns = [(messages[owner], position, owner) for position, owner in enumerate(owners)]
+    oldest = {owner: _oldest(queue, owner, places) for _, _, owner in turns}
+    heapq.heapify(turns)
+    chosen: list[Any] = []
+    while turns and len(chosen) < places:
+        count, position, owner = heapq.heappop(turns)
+        for pk in islice(oldest[owner], 1):
+            chosen.append(pk)
+            _last_owner[queue] = owner
+            heapq.heappush(turns, (count + 1, position, owner))
+    return chosen
+
+
+def _due(queue: str) -> QuerySet[Job]:
+    return in_database().filter(queue=queue, run_after__lte=Now())
+
+
+def _oldest(queue: str, owner: Any, places: int) -> Iterator[Any]:
+    """Yield the primary keys of the owner's due jobs, oldest first. The first one costs a query."""
+    yield from _due(queue).filter(owner=owner).order_by("run_after").values_list("pk", flat=True)[:places]
+
+
+def _owners(queue: str) -> Iterator[Any]:
+    """Yield each owner of a due job once, beginning after the owner who got the last place.
+
+    Each step looks up the next owner in an index, however many jobs an owner has. Jobs without an owner count as jobs
+    of the owner None, who comes after the others.
+    """
+
+    def ascending(rows: QuerySet[Job]) -> Iterator[Any]:
+        ids = rows.order_by("owner_id", "run_after").values_list("owner_id", flat=True)
+        owner = ids.first()
+        while owner is not None:
+            yield owner
+            owner = ids.filter(owner_id__gt=owner).first()
+
+    due, last = _due(queue), _last_owner.get(queue)
+    yield from ascending(due.exclude(owner=None) if last is None else due.filter(owner_id__gt=last))
+    if due.filter(owner=None).exists():
+        yield None
+    if last is not None:
+        yield from ascending(due.filter(owner_id__lte=last))
