@@ -37,10 +37,11 @@ faults: $(VENV)/installed ## Run every fault on each broker and write what is lo
 	$(PYTEST) tests/faults/test_full_load.py --long
 	$(BIN)/python -m tests.faults.report
 
-bench: $(VENV)/installed ## Measure how long a request takes with jobs and without (needs Docker)
+bench: $(VENV)/installed ## Measure how long a request takes with jobs and without, and a backlog of jobs (needs Docker)
 	$(BIN)/python -m bench.report
 	$(BIN)/python -m bench.publish
 	$(BIN)/python -m bench.connections
+	$(BIN)/python -m bench.backlog
 
 lint: $(VENV)/installed ## Check the style of all code that contains no Jinja, and the types of the template's own code
 	$(RUFF) check --no-cache $(CODE)

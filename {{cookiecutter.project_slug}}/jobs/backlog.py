@@ -59,8 +59,10 @@ def take(queue: str) -> tuple[list[Job], bool]:
     places = min(BATCH, _window(names, messages.total()) - messages.total())
     chosen = _choose(queue, places, messages) if places > 0 else []
     with transaction.atomic():
-        locked = _due(queue).filter(pk__in=chosen).select_for_update(skip_locked=True)
-        jobs = {job.pk: job for job in locked}  # without those that another dispatcher has taken
+        # Only by primary key, because with old statistics PostgreSQL would otherwise read the whole backlog.
+        locked = Job.objects.filter(pk__in=chosen).order_by().select_for_update(skip_locked=True)
+        # Meanwhile another dispatcher may have taken some of them, or somebody may have cancelled them.
+        jobs = {job.pk: job for job in locked if job.status == Job.Status.WAITING and not job.published_at}
         Job.objects.filter(pk__in=jobs).update(published_at=Now(), publish_error="")
     return [jobs[pk] for pk in chosen if pk in jobs], len(chosen) >= places
 

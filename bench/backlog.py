@@ -1,0 +1,87 @@
+"""How fast a backlog of jobs is worked off, and what it costs the broker: `make bench`
+
+The same stack as in production works off a backlog of 1,000 jobs and then one of 100,000. The broker must have as few
+messages, and the workers must be as fast, with the large one as with the small one. The job is the sample `add`, which
+takes no time, so this measures the engine. Needs Docker; takes some minutes.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from cookiecutter.main import cookiecutter
+
+from tests.answers import TEMPLATE
+from tests.running import server
+from tests.running.stack import Stack, engine_answers
+
+BACKLOGS = [1_000, 100_000]
+SECONDS = 30  # for each backlog, unless it is finished earlier
+
+# A job that waits for a day, so that it is there to be copied.
+ORIGINAL = """
+from datetime import timedelta
+from django.db import transaction
+from django.utils import timezone
+from jobs import submit
+from jobs.models import Job
+with transaction.atomic():
+    job = submit("add", x=1, y=1)
+    Job.objects.filter(pk=job.pk).update(run_after=timezone.now() + timedelta(days=1))
+print(job.pk)
+"""
+COPY = """
+INSERT INTO jobs_job
+SELECT (jsonb_populate_record(job, jsonb_build_object('id', gen_random_uuid(), 'run_after', now()))).*
+FROM jobs_job job, generate_series(1, {count}) WHERE id = '{original}';
+NOTIFY jobs
+"""
+SUCCEEDED = "SELECT count(*) FROM jobs_job WHERE status = 'succeeded'"
+
+
+def main() -> None:
+    if not engine_answers():
+        sys.exit("no Docker engine answers (docker info): this benchmark needs one")
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(cookiecutter(str(TEMPLATE), no_input=True, output_dir=folder))
+        server.prepare(project)
+        stack = Stack(project, f"bench-{os.getpid()}", server.FILES)
+        try:
+            stack.up()
+            print("\n| backlog | jobs per second | most messages in the broker | the broker's memory before, after |")
+            print("|---|---|---|---|")
+            for count in BACKLOGS:
+                print(f"| {count:,} | {measured(stack, count)} |", flush=True)
+        finally:
+            stack.down()
+
+
+def measured(stack: Stack, count: int) -> str:
+    """Return jobs per second, the most messages that were seen in the queue, and the memory before and after."""
+    before, done_before = memory(stack), succeeded(stack)
+    stack.sql(COPY.format(count=count, original=stack.shell(ORIGINAL)))
+    began, done, messages = time.monotonic(), 0, 0
+    while done < count and time.monotonic() < began + SECONDS:
+        messages = max(messages, int(stack.redis("redis", "LLEN", "default.jobs")))
+        done = succeeded(stack) - done_before
+    took = time.monotonic() - began
+    after = memory(stack)
+    stack.sql("DELETE FROM jobs_job WHERE status = 'waiting'")
+    return f"{done / took:.0f} | {messages} | {before} MB, {after} MB"
+
+
+def succeeded(stack: Stack) -> int:
+    return int(stack.sql(SUCCEEDED)[0][0])
+
+
+def memory(stack: Stack) -> str:
+    """Return the memory that Redis uses for its data, in megabytes."""
+    lines = stack.redis("redis", "INFO", "memory").splitlines()
+    used = next(line for line in lines if line.startswith("used_memory:"))
+    return f"{int(used.removeprefix('used_memory:')) / 1e6:.2f}"
+
+
+if __name__ == "__main__":
+    main()
