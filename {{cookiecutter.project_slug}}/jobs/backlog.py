@@ -58,6 +58,8 @@ def take(queue: str) -> tuple[list[Job], bool]:
     messages = Counter(dict(published))  # by owner
     places = min(BATCH, _window(names, messages.total()) - messages.total())
     chosen = _choose(queue, places, messages) if places > 0 else []
+    if not chosen:
+        return [], places <= 0
     with transaction.atomic():
         # Only by primary key, because with old statistics PostgreSQL would otherwise read the whole backlog.
         locked = Job.objects.filter(pk__in=chosen).order_by().select_for_update(skip_locked=True)

@@ -106,7 +106,7 @@ def _is_connection_error(error: Exception) -> bool:
 
 
 def _put_back(jobs: list[Job], **columns: Any) -> None:
-    """Let jobs wait in the database again, unless they were cancelled meanwhile. Set these columns of theirs as well."""
+    """Let jobs wait in the database again, unless they were cancelled meanwhile. Set these columns as well."""
     rows = Job.objects.filter(pk__in=[job.pk for job in jobs], status=Job.Status.WAITING)
     rows.update(published_at=None, **columns)
 

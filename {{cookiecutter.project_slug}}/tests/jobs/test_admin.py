@@ -46,6 +46,13 @@ def test_the_admin_finds_jobs(admin, ada, grace):
     assert all(f"By {name}" in page for name in ("status", "kind", "created at"))
 
 
+def test_the_admin_shows_why_a_job_was_not_published(admin, ada):
+    job = write_job(ada, publish_error="QueueNotFound: no queue is called 'gone'")
+
+    assert "no queue is called 'gone'" in page_of(admin, f"{ADMIN_LIST}{job.pk}/change/")
+    assert str(job.pk) in page_of(admin, f"{ADMIN_LIST}?q=QueueNotFound")
+
+
 def test_the_admins_list_takes_no_query_for_each_job(admin, ada, grace):
     def queries():
         with CaptureQueriesContext(connection) as captured:

@@ -15,12 +15,15 @@ def test_the_settings_of_the_project_are_fine():
     assert errors() == []
 
 
-def test_a_queue_that_nobody_reads_is_found(define):
-    @define(queue="defualt")
+@pytest.mark.parametrize("queue", ["defualt", "test.jobs"])
+def test_a_queue_that_nobody_reads_is_found(define, queue):
+    """The queue of the messages for jobs is not one that a kind may name: its kinds name `test`."""
+
+    @define(queue=queue)
     def lost():
         pass
 
-    assert errors() == ["job lost: no queue is called 'defualt'"]
+    assert errors() == [f"job lost: no queue is called {queue!r}"]
 
 
 def test_a_dead_workers_job_does_not_wait_longer_than_a_living_workers_job_may_run(settings):

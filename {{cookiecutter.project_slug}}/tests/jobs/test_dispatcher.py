@@ -316,7 +316,7 @@ def test_a_worker_that_consumes_a_queue_also_consumes_its_jobs(options, tmp_path
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "two_queues", "PYTHONPATH": str(tmp_path)}
     environment["PYTHONUNBUFFERED"] = "1"
     consumed = set()
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603  the test wrote the command
         [sys.executable, "-m", "celery", "-A", "config", "worker", "--pool", "solo", "--loglevel", "INFO", *options],
         cwd=django_settings.BASE_DIR,
         env=environment,
