@@ -48,8 +48,8 @@ def submit(
 
     Raises:
         UnknownKind: No function decorated with @job has this name.
-        TypeError: The arguments do not fit the function, one can't be kept as JSON, or `run_after` is neither a datetime
-            nor a timedelta.
+        TypeError: The arguments do not fit the function, or one can't be kept as JSON. Or `run_after` is neither a
+            datetime nor a timedelta.
         ValueError: An argument is a number or a model that can't be kept as JSON: infinite, NaN, or not saved. Or
             `run_after` is a datetime without a time zone.
         IdempotencyConflict: The idempotency key belongs to a job of another kind or with other arguments.
