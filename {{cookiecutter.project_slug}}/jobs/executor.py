@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.core.files.storage import default_storage
-from django.db import transaction
+from django.db import connection, transaction
 
 from jobs import lifecycle, registry, stops
 from jobs.attempt import Attempt
@@ -90,6 +90,11 @@ def _run_attempt(kind: registry.Kind, job: Job) -> None:
         with attempt, transaction.atomic() if kind.atomic else nullcontext():
             result = kind.function(**job.arguments)
             lifecycle.mark_succeeded(job, result, attempt.output, attempt.progress)
+    except (SoftTimeLimitExceeded, SystemExit):
+        # The handler of a signal may have raised it in the middle of a query, whose connection then takes no other one.
+        if not connection.in_atomic_block:
+            connection.close()
+        raise
     finally:
         if attempt.files:
             _delete_unnamed_files(attempt)

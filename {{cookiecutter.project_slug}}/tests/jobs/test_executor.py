@@ -13,7 +13,7 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from django.contrib.auth.models import Group
 from django.core.files.storage import default_storage
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from jobs import dispatcher, lifecycle, output, registry, submit
@@ -180,6 +180,41 @@ def test_an_error_of_the_clean_up_after_a_stop_is_a_stop_too(define, published, 
 
     job.refresh_from_db()
     assert (job.status, job.counted_attempts) == ("waiting", 0)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("atomic", [True, False])
+@pytest.mark.parametrize(("reason", "status"), [("stop", "waiting"), ("time limit", "failed")])
+def test_a_signal_in_the_middle_of_a_query_ends_the_attempt_at_once(
+    define, published, stop_worker, reason, status, atomic
+):
+    """PostgreSQL still works on the query then, so its connection takes no other one. SQLite ends its query first."""
+
+    def handle(number, frame):
+        if reason == "time limit":
+            raise SoftTimeLimitExceeded
+        stop_worker()
+
+    @define(atomic=atomic)
+    def query():
+        with output("half.txt") as file:
+            file.write(b"half")
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(30)" if connection.vendor == "postgresql" else "SELECT 1")
+        threading.Event().wait(30)
+
+    before = signal.signal(signal.SIGALRM, handle)
+    job = submit("query")
+    try:
+        with suppress(SystemExit):
+            execute(str(job.pk))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+    job.refresh_from_db()
+    assert job.status == status
+    assert default_storage.listdir(f"jobs/{job.pk}/1") == ([], [])
 
 
 @pytest.mark.django_db(transaction=True)
