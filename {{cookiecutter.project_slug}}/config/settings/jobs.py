@@ -4,7 +4,7 @@
 # worker has died, another worker gets the job. A shorter lease brings the job back sooner; a longer one lets a worker
 # hang for a moment without losing its job.
 JOBS_LEASE_SECONDS = 60
-# How many jobs wait in the broker for each process of the workers (WORKER_CONCURRENCY × WORKER_REPLICAS), in each queue.
+# How many jobs wait in the broker, in each queue, for each process of the workers: WORKER_CONCURRENCY of each replica.
 # All others wait in the database, where owners take turns. With fewer, processes that run jobs of some milliseconds
 # would wait for the dispatcher, which looks for free places every 0.05 seconds. With more, a new job waits longer
 # behind the jobs of others.
