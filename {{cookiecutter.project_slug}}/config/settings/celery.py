@@ -182,8 +182,14 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 # … so such a death counts as a retry, and retries have a limit: max_retries in ops/celery/task.py.
 CELERY_TASK_RETRY_ON_WORKER_LOST = True
+{% if cookiecutter.broker == "rabbitmq" %}
+# A worker reserves one message for each of its processes, and leaves the others to other workers. RabbitMQ counts them
+# for each queue. This costs a round trip to the broker for each task.
+# https://docs.celeryq.dev/en/stable/userguide/optimizing.html#prefetch-limits
+{% else %}
 # A worker reserves one message for each of its processes, and leaves the others to other workers. This costs a round
 # trip to the broker for each task. https://docs.celeryq.dev/en/stable/userguide/optimizing.html#prefetch-limits
+{% endif %}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 
 # --- Worker ------------------------------------------------------------------------------------------------------
