@@ -4,7 +4,6 @@ Each server keeps its data in a temporary folder, and only this machine can reac
 """
 
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -55,7 +54,7 @@ def postgresql() -> Iterator[dict[str, Any]]:
 def programs(*names: str, package: str) -> list[str]:
     """Return the paths of these programs. Skips the test if one is missing."""
     # Debian keeps the programs of PostgreSQL out of PATH, in a folder for each version. The newest one comes first.
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
     path = os.pathsep.join([os.environ["PATH"], *map(str, versions)])
     found = [shutil.which(name, path=path) for name in names]
     if None in found:
@@ -67,10 +66,13 @@ def _owner_of_postgresql(folder: str) -> dict[str, Any]:
     """Return the options with which subprocess runs PostgreSQL, which refuses to run as root. Give the folder to it."""
     if os.geteuid() != 0:
         return {}
-    users = {user.pw_name: user for user in pwd.getpwall()}
-    user = users.get("postgres") or users["nobody"]
-    os.chown(folder, user.pw_uid, user.pw_gid)
-    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    try:
+        user = "postgres"
+        shutil.chown(folder, user)
+    except LookupError:
+        user = "nobody"
+        shutil.chown(folder, user)
+    return {"user": user, "extra_groups": []}
 
 
 @contextmanager
