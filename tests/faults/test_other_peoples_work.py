@@ -85,6 +85,20 @@ def test_a_single_job_overtakes_the_backlog_of_another_owner(stack, fault_run):
     assert int(overtook) <= FEW
 
 
+def test_a_long_job_survives_six_deploys(stack, fault_run, monkeypatch):
+    monkeypatch.setitem(stack.environment, "STOP_GRACE_SECONDS", "25")  # what runs is given back after five seconds
+    deploy = ["up", "--detach", "--no-deps", "--force-recreate", "worker"]
+    stack.compose(*deploy)
+    with fault_run("p: a long job is interrupted by six deploys", ways=["jobs"]) as case:
+        case.submit(tasks=0, jobs=1, seconds=45)
+        for _ in range(6):
+            case.wait_until_started()
+            stack.compose(*deploy)
+
+    query = f"SELECT status, attempts, interruptions FROM jobs_job WHERE arguments->>'batch' = '{case.batch}'"
+    assert stack.sql(query) == [["succeeded", "7", "6"]]
+
+
 def test_a_worker_that_stops_consuming_is_replaced_and_loses_nothing(stack, fault_run):
     before = started_at(stack, "worker")
     stop_consuming = (
