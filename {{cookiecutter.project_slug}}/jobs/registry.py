@@ -97,7 +97,7 @@ def job(
             raise TypeError(f"job {name}: {', '.join(sorted(reserved))} can't be an argument, submit() takes it")
         if name in _kinds and _kinds[name].function.__module__ != function.__module__:
             raise ValueError(f"job {name}: {_kinds[name].function.__module__} has a job of the same name")
-        _kinds[name] = Kind(name, function, form, queue, max_attempts, time_limit, retry_on, atomic)
+        _kinds[name] = Kind(name, function, form, queue, max_attempts, time_limit, tuple(retry_on), atomic)
         return function
 
     return register

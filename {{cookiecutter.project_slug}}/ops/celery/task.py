@@ -86,5 +86,6 @@ class Task(DjangoTask):
             return super().retry(*args, **options)
         except Reject as reject:
             if isinstance(reject.reason, self.unsendable):
-                raise reject.reason from None  # in its queue, the message would come back at once, and fail again
+                # Left in its queue, the message would come back at once and fail again.
+                raise reject.reason from options.get("exc")
             raise Reject(reject.reason, requeue=True) from reject
