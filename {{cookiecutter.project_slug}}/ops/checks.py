@@ -1,8 +1,10 @@
-"""System checks: refuse to start with times or connection counts that do not fit together.
+"""System checks: refuse to start with times or connection counts that do not fit together, or with misspelt tasks.
 
-The times are set in config/settings/celery.py, the counts in config/settings/capacity.py.
+The times and the schedule are set in config/settings/celery.py, the counts in config/settings/capacity.py.
 """
 
+from difflib import get_close_matches
+from importlib import import_module
 from typing import Any
 
 from celery import current_app
@@ -33,6 +35,26 @@ def check_time_limits(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         for name, limit in limits.items()
         if limit >= longest
     ]
+
+
+@register
+def check_schedule(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Each entry of the schedule must name a task that exists.
+
+    Otherwise messages would be sent that no worker can process.
+    """
+    autodiscover_modules("tasks")
+    for module in (*current_app.conf.imports, *current_app.conf.include):
+        import_module(module)
+    errors: list[CheckMessage] = []
+    for entry, fields in getattr(settings, "CELERY_BEAT_SCHEDULE", {}).items():
+        name = fields.get("task")
+        if name not in current_app.tasks:
+            message = f"CELERY_BEAT_SCHEDULE: {entry}: there is no task {name}"
+            similar = ", ".join(get_close_matches(str(name), current_app.tasks))
+            hint = f"Similar names: {similar}" if similar else "Correct the name, or remove the entry."
+            errors.append(Error(message, hint=hint, id="ops.E004"))
+    return errors
 
 
 @register

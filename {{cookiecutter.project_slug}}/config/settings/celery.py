@@ -272,7 +272,7 @@ CELERY_TIMEZONE = "UTC"
 
 # Keeps the schedule in the database, where the admin shows it, and lets only one of several beats send tasks:
 # ops/celery/beat/scheduler.py. The entries below are written to the database when a beat takes over, and win over edits
-# in the admin, except for `enabled`. An entry that is removed here must be deleted in the admin as well.
+# in the admin, except for `enabled`. An entry that is removed here is then deleted from the database.
 # https://django-celery-beat.readthedocs.io/
 CELERY_BEAT_SCHEDULER = "ops.celery.beat.scheduler:Scheduler"
 # A message that finds no worker within `expires` seconds is dropped, because the next one will come. What beat missed

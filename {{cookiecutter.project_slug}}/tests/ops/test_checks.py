@@ -60,6 +60,30 @@ def test_a_task_without_a_limit_of_its_own_has_the_one_of_the_settings(settings)
     assert not any(brief.name in error for error in errors)
 
 
+# --- The schedule ------------------------------------------------------------------------------------------------
+
+
+def test_an_entry_of_the_schedule_whose_task_does_not_exist_is_refused(settings):
+    settings.CELERY_BEAT_SCHEDULE = {
+        "right": {"task": brief.name, "schedule": 60},
+        "misspelt": {"task": "accounts.tasks.clear_session", "schedule": 60},
+        "without a task": {"schedule": 60},
+    }
+
+    first, second = checks.check_schedule(None)
+
+    assert found() == ["ops.E004", "ops.E004"]
+    assert first.msg == "CELERY_BEAT_SCHEDULE: misspelt: there is no task accounts.tasks.clear_session"
+    assert "accounts.tasks.clear_sessions" in first.hint
+    assert second.msg == "CELERY_BEAT_SCHEDULE: without a task: there is no task None"
+
+
+def test_the_entries_of_the_schedule_may_name_tasks_of_celery_itself(settings):
+    settings.CELERY_BEAT_SCHEDULE = {"clean-up": {"task": "celery.backend_cleanup", "schedule": 60}}
+
+    assert found() == []
+
+
 # --- Connections to PostgreSQL -----------------------------------------------------------------------------------
 
 

@@ -1,8 +1,9 @@
-"""Beat's scheduler. It extends django-celery-beat's, which keeps the schedule in the database, in two ways.
+"""Beat's scheduler. It extends django-celery-beat's, which keeps the schedule in the database, in three ways.
 
-Several beats may run at the same time; only the one that holds the lock sends tasks. And no tick is lost silently. A
-tick is the message for one time of the schedule. It is missed if beat was down at that time or if the broker did not
-accept the message. The log says what was missed, and an entry can ask for all its missed ticks (`catch_up`).
+Several beats may run at the same time; only the one that holds the lock sends tasks. No tick is lost silently: a tick
+is the message for one time of the schedule. It is missed if beat was down at that time or if the broker did not accept
+the message. The log says what was missed, and an entry can ask for all its missed ticks (`catch_up`). And an entry that
+is removed from the settings is deleted from the database.
 """
 
 import heapq
@@ -28,6 +29,9 @@ LOCK = "beat"  # the lock's name; locks belong to one database, so other project
 STANDBY_INTERVAL = 2.0  # seconds after which a beat that does not lead asks for the lock again
 MAX_SLEEP = 5.0  # the leader sleeps at most this long (seconds) before it looks at the lock and the schedule again
 RETRY_DELAY = 5.0  # seconds until a tick that the broker did not accept is tried again
+# In the description of an entry that the settings created, so that beat knows which ones it may delete.
+FROM_SETTINGS = "From CELERY_BEAT_SCHEDULE in the settings: beat deletes this entry when it is removed there."
+BACKEND_CLEANUP = "celery.backend_cleanup"  # Celery's own entry, which deletes expired results; no setting names it
 MAX_MISSED = 1000  # stop counting an entry's missed ticks here: a year of one tick per second would take minutes
 
 
@@ -44,6 +48,10 @@ class BeatEntry(ModelEntry):
     def _unpack_options(cls, expires: Any = None, **options: Any) -> dict[str, Any]:
         # django-celery-beat calls Celery's `expires` (seconds) `expire_seconds`, and drops the other name silently.
         return super()._unpack_options(**{"expire_seconds": expires, **options})
+
+    @classmethod
+    def _unpack_fields(cls, schedule: Any, description: str = "", **entry: Any) -> dict[str, Any]:
+        return super()._unpack_fields(schedule, description=f"{description} {FROM_SETTINGS}".strip(), **entry)
 
     def __init__(self, model: Any, app: Any = None) -> None:
         self.never_ran = not model.last_run_at  # or was disabled since its last run
@@ -184,11 +192,19 @@ class Scheduler(DatabaseScheduler):
 
     def _become_leader(self) -> None:
         logger.info("beat: this beat leads")
+        self._delete_removed()
         self._log_missed()  # before anything changes, because missed times follow from the schedule as it was
         # Read the schedule again: another beat may have led meanwhile, and the last runs in memory would be outdated.
         self._initial_read, self._heap, self.old_schedulers = True, None, None
         super().setup_schedule()
         self._leads = True
+
+    def _delete_removed(self) -> None:
+        """Delete the entries that the settings created and no longer contain. Otherwise they would be sent for ever."""
+        in_code = {*self.app.conf.beat_schedule, BACKEND_CLEANUP}
+        for row in self.Model.objects.filter(description__endswith=FROM_SETTINGS).exclude(name__in=in_code):
+            row.delete()
+            logger.info("beat: %s: deleted, because CELERY_BEAT_SCHEDULE does not contain it any more", row.name)
 
     def _step_down(self) -> None:
         self._leads = self._standby_logged = False

@@ -109,6 +109,46 @@ def test_the_schedule_in_code_is_written_to_the_database(beat):
         assert (row.task, row.expire_seconds) == (fields["task"], fields["options"]["expires"])
 
 
+def test_an_entry_that_the_settings_no_longer_contain_is_deleted_and_not_sent(beat, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    schedule = {"removed": {"task": "nobody.has.it", "schedule": 60}}
+    monkeypatch.setitem(app.conf, "beat_schedule", {**app.conf.beat_schedule, **schedule})
+    one = beat()
+    one.tick()
+    die(one)
+    PeriodicTask.objects.filter(name="removed").update(last_run_at=timezone.now() - timedelta(hours=1))
+    monkeypatch.setitem(app.conf, "beat_schedule", {"stays": {"task": "nobody.has.it", "schedule": 60}})
+
+    two = beat()
+    two.send_all()
+
+    assert "removed" not in two.names
+    assert set(PeriodicTask.objects.values_list("name", flat=True)) - {"celery.backend_cleanup"} == {"stays"}
+    assert "beat: removed: deleted, because CELERY_BEAT_SCHEDULE does not contain it any more" in caplog.messages
+    assert not any("removed: 1 missed" in line for line in caplog.messages)
+
+
+def test_an_entry_that_people_made_in_the_admin_is_never_deleted(beat, monkeypatch):
+    entry("made in the admin", description="sends the weekly mail")
+    monkeypatch.setitem(app.conf, "beat_schedule", {})
+
+    beat().tick()
+
+    assert PeriodicTask.objects.get(name="made in the admin").description == "sends the weekly mail"
+
+
+def test_the_admin_says_which_entries_come_from_the_settings_and_keeps_their_own_description(beat, monkeypatch):
+    fields = {"task": "nobody.has.it", "schedule": 60}
+    schedule = {"plain": fields, "described": fields | {"description": "Sends the weekly mail."}}
+    monkeypatch.setitem(app.conf, "beat_schedule", schedule)
+
+    beat().tick()
+
+    assert PeriodicTask.objects.get(name="plain").description == scheduler.FROM_SETTINGS
+    described = PeriodicTask.objects.get(name="described").description
+    assert described == f"Sends the weekly mail. {scheduler.FROM_SETTINGS}"
+
+
 def test_the_admin_shows_the_schedule(beat, client):
     beat().tick()
     client.force_login(get_user_model().objects.create_superuser("staff"))
@@ -364,9 +404,11 @@ def test_an_entry_that_asks_gets_a_message_for_each_missed_time(beat):
     assert not any("expires" in options for _, options in one.sent)
 
 
-def test_an_entry_may_ask_in_code(beat):
+def test_an_entry_may_ask_in_code(beat, monkeypatch):
     options = {"expires": 60, "headers": {"catch_up": True}}
-    BeatEntry.from_entry("in code", app=app, task="nobody.has.it", schedule=60, options=options)
+    fields = {"task": "nobody.has.it", "schedule": 60, "options": options}
+    monkeypatch.setitem(app.conf, "beat_schedule", {"in code": fields})
+    BeatEntry.from_entry("in code", app=app, **fields)
     last = timezone.now() - timedelta(minutes=2.5)
     PeriodicTask.objects.update(last_run_at=last)
     one = beat()
