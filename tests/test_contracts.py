@@ -302,7 +302,8 @@ def test_each_service_that_stays_has_a_health_check_and_starts_after_what_it_nee
     for name in started_last & set(services):
         assert services[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
         assert needed <= set(services[name]["depends_on"])
-    assert services["migrate"]["depends_on"] == {"db": {"condition": "service_healthy"}}
+    healthy = {"condition": "service_healthy"}
+    assert services["migrate"]["depends_on"] == {"db": healthy, answers["broker"]: healthy}
     assert ("beat" in services) == answers["beat"]
     assert ("dispatcher" in services) == (answers["jobs"] != "none")
 

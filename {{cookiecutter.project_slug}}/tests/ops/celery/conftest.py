@@ -1,10 +1,12 @@
-"""What the tests of dead letters share."""
+"""What the tests of tasks, queues and dead letters share."""
 
 from io import StringIO
 
 import pytest
 from django.core.management import call_command
+from kombu import Exchange, Queue
 
+from config.celery import app
 from tests.support.waiting import wait_for
 
 
@@ -31,3 +33,15 @@ def dead_letter(command):
         return wait_for(line, f"the dead letter {task_id}", seconds=20)
 
     return wait
+
+
+@pytest.fixture
+def extra():
+    """A queue that only the test has. It is added to those that the command declares, and deleted at the end."""
+    queue = Queue("declared-by-a-test", Exchange("declared-by-a-test", type="topic"), routing_key="declared-by-a-test")
+    queue.queue_arguments = app.conf.task_queues[0].queue_arguments
+    app.amqp.queues.add(queue)
+    yield queue
+    del app.amqp.queues[queue.name]
+    with app.connection_for_write() as connection:
+        queue(connection).delete()
