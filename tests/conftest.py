@@ -118,7 +118,8 @@ def running(docker: None, bake_fresh: Callable[..., Path]) -> Iterator[Callable]
     """Return a context manager: a started stack with these answers, gone with its data afterwards.
 
     `change(folder)` may spoil the project before it starts; `seconds` is how long it may take to be healthy; with
-    `production` it runs as on a server; `files` are the compose files, if not those that compose finds by itself.
+    `production` it runs as on a server; `files` are the compose files, if not those that compose finds by itself;
+    `services` are those that start, with what they depend on, if not all.
     """
     names: list[str] = []
 
@@ -128,6 +129,7 @@ def running(docker: None, bake_fresh: Callable[..., Path]) -> Iterator[Callable]
         seconds: int = 180,
         production: bool = False,
         files: Iterable[str] = (),
+        services: Iterable[str] = (),
         **answers: str | bool,
     ) -> Iterator[Stack]:
         folder = bake_fresh(project_slug=SLUG, **answers)
@@ -139,7 +141,7 @@ def running(docker: None, bake_fresh: Callable[..., Path]) -> Iterator[Callable]
         names.append(f"smoke-{os.getpid()}-{len(names) + 1}")
         stack = Stack(folder, names[-1], files)
         try:
-            stack.up(seconds)
+            stack.up(seconds, services)
             yield stack
         finally:
             stack.down()

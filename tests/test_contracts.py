@@ -99,7 +99,7 @@ def test_the_types_fit(bake_fresh, run, answers):
 
 # Code at the end of a file, and what mypy says about it.
 WRONG_TYPES = {
-    "ops/heartbeat.py": ("def wrong() -> int:\n    return file('beat')", 'got "Path", expected "int"'),
+    "ops/heartbeat.py": ("def wrong() -> int:\n    return alive('beat')", 'got "Path", expected "int"'),
     "ops/logs.py": ("def wrong():\n    return 1", "Function is missing a return type annotation"),
     "accounts/models.py": ("def wrong(user: User) -> int:\n    return user.email", 'got "str", expected "int"'),
     "jobs/models.py": ("def wrong(job: Job) -> str:\n    return job.attempts", 'got "int", expected "str"'),

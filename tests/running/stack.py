@@ -64,9 +64,12 @@ class Stack:
             raise StackError(f"docker compose {' '.join(arguments)}:\n{done.stdout}\n{done.stderr}")
         return done
 
-    def up(self, seconds: int = 180) -> None:
-        """Build and start everything. Raises StackError with the diagnosis if it is not healthy after `seconds`."""
-        done = self.compose("up", "--build", "--detach", "--wait", "--wait-timeout", str(seconds), check=False)
+    def up(self, seconds: int = 180, services: Iterable[str] = ()) -> None:
+        """Build and start everything, or these services and what they depend on. Raises StackError with the diagnosis
+        if it is not healthy after `seconds`.
+        """
+        wait = ["--wait", "--wait-timeout", str(seconds)]
+        done = self.compose("up", "--build", "--detach", *wait, *services, check=False)
         # Compose may return 0 when the time is over between two of its looks, so the answer is not taken on trust.
         waiting = self.not_healthy()
         if done.returncode or waiting:

@@ -23,6 +23,7 @@ from jobs.notifications import POLL_INTERVAL, NotificationListener
 from jobs.queues import companion, names_of
 from jobs.tasks import execute_job
 from ops import heartbeat
+from ops.celery.broker_probe import BrokerProbe
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +37,11 @@ def run(stop: threading.Event) -> None:
     event for which the same thread is waiting would deadlock.
     """
     listener = NotificationListener()
+    broker = BrokerProbe()
+    broker.start()
     recover_at = look_for_lost_jobs_at = 0.0
     while not stop.is_set():
+        heartbeat.alive("dispatcher").touch()
         try:
             now = time.monotonic()
             if now >= recover_at:
@@ -47,7 +51,8 @@ def run(stop: threading.Event) -> None:
                 republish_lost_jobs()
                 look_for_lost_jobs_at = now + settings.JOBS_REPUBLISH_AFTER_SECONDS / 2
             more = publish_due_jobs()
-            heartbeat.file("dispatcher").touch()
+            if broker.answers:
+                heartbeat.ready("dispatcher").touch()
             if more:
                 listener.wait_for_places()
             else:
@@ -58,6 +63,8 @@ def run(stop: threading.Event) -> None:
             listener.close()
             time.sleep(POLL_INTERVAL)
     listener.close()
+    broker.stop()
+    heartbeat.end("dispatcher")
 
 
 def publish_due_jobs() -> bool:
@@ -89,6 +96,7 @@ def publish_due_jobs() -> bool:
 
 
 def _publish(job: Job) -> None:
+    heartbeat.alive("dispatcher").touch()  # a batch may take minutes if the broker is slow
     options: dict[str, Any] = {"headers": {"request_id": job.request_id}}
     try:
         kind = registry.get(job.kind)

@@ -1,8 +1,12 @@
-"""Files whose age tells whether a process still works.
+"""Two files of each process, whose age tells what the process can do.
 
-A process touches its file again and again while it works, and a health check in compose.yaml looks at the file's age.
-Such a check is a `find`, which takes milliseconds, whereas `celery inspect ping` starts Python with the whole project
-and asks through the broker.
+alive  The process touches this file in every turn of its loop, whatever the broker and the database do. If the file is
+       old, the process is stuck and only a restart helps: ops/watchdog.py ends it.
+ready  The process touches this file while it can do its work, which needs the broker. If the file is old, the health
+       check of compose.yaml calls the process unhealthy. A restart would not help, because the cause is elsewhere.
+
+Looking at a file takes milliseconds, whereas `celery inspect ping` starts Python with the whole project and asks
+through the broker.
 """
 
 import tempfile
@@ -11,6 +15,17 @@ from pathlib import Path
 FOLDER = Path(tempfile.gettempdir())
 
 
-def file(name: str) -> Path:
-    """Return the file that the process called `name` touches, such as /tmp/worker.alive."""
+def alive(name: str) -> Path:
+    """Return the file that tells whether the loop of the process called `name` turns, such as /tmp/worker.alive."""
     return FOLDER / f"{name}.alive"
+
+
+def ready(name: str) -> Path:
+    """Return the file that tells whether the process called `name` can do its work, such as /tmp/worker.ready."""
+    return FOLDER / f"{name}.ready"
+
+
+def end(name: str) -> None:
+    """Delete both files, because the process called `name` ends and nobody must judge it any more."""
+    for file in (alive(name), ready(name)):
+        file.unlink(missing_ok=True)

@@ -196,6 +196,9 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 
 # A process of the pool is replaced after this many tasks, which limits what a memory leak can take. It costs a fork.
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 1000
+# Celery's consumer, which also tells the health check when it last took a message.
+# https://docs.celeryq.dev/en/stable/userguide/configuration.html#worker-consumer
+CELERY_WORKER_CONSUMER = "ops.celery.worker_heartbeat:Consumer"
 
 # --- Results -----------------------------------------------------------------------------------------------------
 

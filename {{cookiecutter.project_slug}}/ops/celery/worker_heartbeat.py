@@ -1,53 +1,136 @@
-"""The worker's heartbeat: its file stays young while the worker is connected and no pool process is stuck."""
+"""The worker's heartbeat: its files stay young while its loop turns, and while it can work.
+
+The worker's event loop touches them. It turns only while the worker is connected to the broker, so while it is not,
+each try to connect touches `alive`. What the two files mean: ops/heartbeat.py.
+"""
 
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import kombu
 from celery import bootsteps
+from celery.worker import state
+from celery.worker.consumer import Consumer as CeleryConsumer
 
 from ops import heartbeat
+from ops.celery.broker_probe import BrokerProbe
 
 INTERVAL = 1.0  # seconds between two touches
 # A pool process counts as stuck if it has not run any Python code for this long (seconds), because it is stopped or
 # caught inside a library. A process that computes or waits for a long time is not stuck.
 STUCK_AFTER = 30
+# While a message waits and a process of the pool is free, the worker must take a message within this time (seconds).
+# https://github.com/celery/celery/issues/10205 is about workers that are connected and take none.
+TAKE_WITHIN = 120
+
+
+class Progress:
+    """Remembers when the worker's main process last did something that a stuck one does not do."""
+
+    def __init__(self) -> None:
+        self.at = float("-inf")  # time.monotonic()
+
+    def note(self) -> None:
+        """Remember that this happens now."""
+        self.at = time.monotonic()
+
+
+progress = Progress()
+
+
+class Connection(kombu.Connection):
+    """Celery's connection to the broker. In the worker's main process, each try to connect says that it is alive.
+
+    While the broker is down, the loop does not turn. It is inside a function that tries to connect again and again, and
+    that is not always the consumer's: the one that sends Celery's own heartbeats does so too.
+    """
+
+    # The ID of the worker's main process. Its threads and the processes of the pool say nothing about its loop.
+    process: int | None = None
+
+    def _establish_connection(self) -> Any:
+        if os.getpid() == self.process and threading.current_thread() is threading.main_thread():
+            progress.note()
+            heartbeat.alive("worker").touch()
+        return super()._establish_connection()
+
+
+class Consumer(CeleryConsumer):
+    """Celery's consumer. It notes when it takes a message."""
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
+        """Return the function to which the connection gives each message."""
+        handle = super().create_task_handler(*args, **kwargs)
+
+        def handle_message(message: Any) -> Any:
+            progress.note()
+            return handle(message)
+
+        return handle_message
 
 
 class WorkerHeartbeat(bootsteps.StartStopStep):
-    """Touches the worker's heartbeat file every INTERVAL seconds, unless a pool process is stuck.
+    """Touches the worker's files every INTERVAL seconds.
 
-    The worker's event loop does this. The loop turns only while the worker is connected to the broker, so the file also
-    grows old when the connection is lost.
+    `alive` is not touched while the worker takes no messages although it could. `ready` is not touched either then, nor
+    while a process of the pool is stuck or the broker does not answer. A stuck process does not make the whole worker
+    stuck, because the hard time limit ends it.
     """
 
     requires = ("celery.worker.components:Timer", "celery.worker.components:Pool")
 
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
+        Connection.process = os.getpid()
+        parent.app.amqp.Connection = Connection
         self.entry: Any = None
+        self.probe = BrokerProbe()
         self.first_seen: dict[int, float] = {}  # process ID: seconds since 1970
+        self.idle_since = time.monotonic()  # since when the worker could take a message but has not done so
 
     def start(self, parent: Any) -> None:
-        self.entry = parent.timer.call_repeatedly(INTERVAL, self.touch, (parent.pool,))
+        self.probe.start()
+        self.entry = parent.timer.call_repeatedly(INTERVAL, self.touch, (parent.pool, parent.consumer))
 
     def stop(self, parent: Any) -> None:
+        """End the heartbeat. The worker now finishes its tasks, which may take long, and its loop stands still."""
         if self.entry:
             self.entry.cancel()
             self.entry = None
+        self.probe.stop()
+        heartbeat.end("worker")
 
-    def touch(self, pool: Any) -> None:
-        """Touch the worker's file if no process of `pool` is stuck, and delete the files of processes that ended."""
+    def touch(self, pool: Any, consumer: Any) -> None:
+        """Touch the worker's files as far as it is alive and ready."""
+        pool_works = self._pool_works(pool)
+        if self._takes_messages(pool, consumer):
+            heartbeat.alive("worker").touch()
+            if pool_works and self.probe.answers:
+                heartbeat.ready("worker").touch()
+
+    def _takes_messages(self, pool: Any, consumer: Any) -> bool:
+        now = time.monotonic()
+        has_free_process = len(state.active_requests) < pool.num_processes
+        is_rate_limited = any(bucket and bucket.contents for bucket in consumer.task_buckets.values())
+        if self.probe.messages_wait and has_free_process and not is_rate_limited:
+            self.idle_since = max(self.idle_since, progress.at)
+        else:
+            self.idle_since = now
+        return now - self.idle_since < TAKE_WITHIN
+
+    def _pool_works(self, pool: Any) -> bool:
+        """Tell whether no process of the pool is stuck, and delete the files of processes that ended."""
         now = time.time()
         processes = pool.info.get("processes", [])
         for ended in self.first_seen.keys() - set(processes):
             pool_process_file(ended).unlink(missing_ok=True)
         # A new process has not touched its file yet, so its age counts from when it was first seen.
         self.first_seen = {process: self.first_seen.get(process, now) for process in processes}
-        if all(now - _last_heartbeat(process, since) < STUCK_AFTER for process, since in self.first_seen.items()):
-            heartbeat.file("worker").touch()
+        return all(now - _last_heartbeat(process, since) < STUCK_AFTER for process, since in self.first_seen.items())
 
 
 def _last_heartbeat(process: int, since: float) -> float:
@@ -60,7 +143,7 @@ def _last_heartbeat(process: int, since: float) -> float:
 
 def pool_process_file(process: int) -> Path:
     """Return the file that the pool process with this process ID touches."""
-    return heartbeat.file(f"worker.{process}")
+    return heartbeat.alive(f"worker.{process}")
 
 
 def start_in_pool_process(**kwargs: Any) -> None:

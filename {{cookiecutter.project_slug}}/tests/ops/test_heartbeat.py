@@ -1,11 +1,20 @@
-"""Files whose age tells whether a process still works: ops/heartbeat.py."""
+"""Files whose age tells what a process can do: ops/heartbeat.py."""
 
-import tempfile
-from pathlib import Path
-
-from ops import heartbeat
+from ops import heartbeat, watchdog
 
 
-def test_each_process_has_a_file_of_its_own_where_the_health_checks_of_the_containers_look():
-    assert heartbeat.file("worker") == Path(tempfile.gettempdir(), "worker.alive")
-    assert heartbeat.file("worker") != heartbeat.file("another")
+def test_each_process_has_two_files_of_its_own_where_the_watchdog_looks():
+    files = [kind(name) for kind in (heartbeat.alive, heartbeat.ready) for name in ("worker", "another")]
+
+    assert len(set(files)) == 4
+    assert heartbeat.alive("worker") == watchdog.FOLDER / "worker.alive"
+    assert heartbeat.ready("worker") == watchdog.FOLDER / "worker.ready"
+
+
+def test_nobody_judges_a_process_that_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(heartbeat, "FOLDER", tmp_path)
+    heartbeat.alive("worker").touch()
+
+    heartbeat.end("worker")
+
+    assert list(tmp_path.iterdir()) == []

@@ -115,7 +115,7 @@ class BeatEntry(ModelEntry):
 
 
 class Scheduler(DatabaseScheduler):
-    """Sends the entries that are due while it holds the lock, and touches its heartbeat file in every turn of the loop.
+    """Sends the entries that are due while it holds the lock, and touches its heartbeat files in the turns of its loop.
 
     It asks for the lock before each message. So a beat that lost the lock, because it was stopped for a while or its
     network was cut, sends at most one message twice: the one that it was about to send.
@@ -137,6 +137,7 @@ class Scheduler(DatabaseScheduler):
         self._leads = False
         self._standby_logged = False
         self._unsent: BeatEntry | None = None
+        self._broker_accepts = True
         super().__init__(*args, **kwargs)
 
     def setup_schedule(self) -> None:
@@ -153,12 +154,14 @@ class Scheduler(DatabaseScheduler):
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send one message that is due, if this beat is the leader.
 
-        Return the seconds until the next turn, at most MAX_SLEEP.
+        Beat is alive while its loop turns. It is ready while the database answers and the broker has accepted the last
+        message. Return the seconds until the next turn, at most MAX_SLEEP.
         """
-        heartbeat.file("beat").touch()
+        heartbeat.alive("beat").touch()
         try:
             with connection.execute_wrapper(leader_lock.abort_slow_query):
                 if not self._is_leader():
+                    heartbeat.ready("beat").touch()
                     return STANDBY_INTERVAL
                 self._unsent = None
                 pause = super().tick(*args, **kwargs)
@@ -167,6 +170,8 @@ class Scheduler(DatabaseScheduler):
             logger.warning("beat: the connection to the database failed, %s: %s", then, error)
             self._step_down()
             return STANDBY_INTERVAL
+        if self._broker_accepts:
+            heartbeat.ready("beat").touch()
         if self._unsent:
             self._retry_later(self._unsent)
         return min(pause, MAX_SLEEP)
@@ -177,6 +182,7 @@ class Scheduler(DatabaseScheduler):
             super().close()
         finally:
             self._lock.release()
+            heartbeat.end("beat")
 
     # --- Leading -------------------------------------------------------------------------------------------------
 
@@ -208,6 +214,7 @@ class Scheduler(DatabaseScheduler):
 
     def _step_down(self) -> None:
         self._leads = self._standby_logged = False
+        self._broker_accepts = True  # as far as it knows, because another beat may send now
         self._lock.release()
         connection.close()
 
@@ -253,7 +260,9 @@ class Scheduler(DatabaseScheduler):
             logger.warning("beat: trying again in %d seconds: %s", RETRY_DELAY, error)
             entry.model.last_run_at, entry.model.total_run_count = entry.last_run_at, entry.total_run_count
             self._unsent = entry
+            self._broker_accepts = False
             return None
+        self._broker_accepts = True
         # django-celery-beat keeps the schedule in memory as it was when it was read. When a row changes, it may plan
         # from that copy and send again what has just been sent, so update the copy.
         self._schedule[entry.name] = self.old_schedulers[entry.name] = self.Entry(entry.model, app=self.app)

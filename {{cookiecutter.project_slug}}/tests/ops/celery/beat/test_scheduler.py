@@ -169,10 +169,38 @@ def test_beat_keeps_no_connection_because_checking_it_has_no_timeout(beat, monke
     assert connection.settings_dict["CONN_HEALTH_CHECKS"] is False
 
 
-def test_each_turn_of_beats_loop_touches_its_heartbeat(beat):
+def test_each_turn_of_beats_loop_says_that_it_is_alive_and_ready(beat):
     beat().tick()
 
-    assert heartbeat.file("beat").exists()
+    assert heartbeat.alive("beat").exists()
+    assert heartbeat.ready("beat").exists()
+
+
+def test_a_beat_whose_message_the_broker_does_not_accept_is_alive_but_not_ready_until_it_does(beat, monkeypatch):
+    monkeypatch.setattr(scheduler, "RETRY_DELAY", 0.5)
+    entry()
+    one = beat()
+    one.refused.add("every minute")
+    one.send_all()
+    heartbeat.end("beat")
+
+    one.tick()
+    assert heartbeat.alive("beat").exists()
+    assert not heartbeat.ready("beat").exists()
+
+    one.refused.clear()
+    wait_for(lambda: one.tick() is not None and one.names, "the next try")
+    assert heartbeat.ready("beat").exists()
+
+
+def test_a_beat_that_ends_is_not_judged_any_more(beat):
+    one = beat()
+    one.tick()
+
+    one.close()
+
+    assert not heartbeat.alive("beat").exists()
+    assert not heartbeat.ready("beat").exists()
 
 
 # --- Two beats ---------------------------------------------------------------------------------------------------
@@ -193,13 +221,14 @@ def test_of_two_beats_one_sends(beat, caplog):
 
 
 @needs_a_lock
-def test_a_beat_that_waits_touches_its_heartbeat_and_looks_again_within_5_seconds(beat):
+def test_a_beat_that_waits_is_alive_and_ready_and_looks_again_within_5_seconds(beat):
     beat().tick()
     second = beat()
-    heartbeat.file("beat").unlink()
+    heartbeat.end("beat")
 
     assert 0 < second.tick() <= 5
-    assert heartbeat.file("beat").exists()
+    assert heartbeat.alive("beat").exists()
+    assert heartbeat.ready("beat").exists()
 
 
 @needs_a_lock
@@ -285,7 +314,8 @@ def test_a_database_that_is_down_does_not_end_beat(beat, monkeypatch, caplog):
     with monkeypatch.context() as patch:
         patch.setattr(leader_lock.LeaderLock, "acquire", down)
         assert 0 < one.tick() <= 5
-    assert heartbeat.file("beat").exists()
+    assert heartbeat.alive("beat").exists()
+    assert not heartbeat.ready("beat").exists()
     assert "the database is down" in warnings(caplog)[0]
 
     one.send_all()
