@@ -98,7 +98,9 @@ class Stack:
         return self.compose("logs", "--no-color", *services).stdout
 
     def diagnosis(self) -> str:
-        """Return what is wrong between web, broker and worker, as seen from web."""
+        """Return what is wrong between web, broker and worker, as seen from web, or why web has not started."""
+        if not self.compose("ps", "--quiet", "web").stdout:
+            return "web does not run, and the last lines of migrate are\n" + self.logs("--tail", "5", "migrate")
         done = self.compose("exec", "--no-TTY", "web", "python", "-", input=DIAGNOSIS.read_text(), check=False)
         return done.stdout.strip() or f"no cause found\n{done.stderr}"
 
