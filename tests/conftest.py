@@ -21,8 +21,8 @@ from tests.running import server
 from tests.running.stack import Stack, engine_answers, give_to_container_user
 
 SLUG = "smoke_project"  # one for all: their images share the layers
-STARTED = {"stack", "site", "turned"}  # fixtures that start something which the tests of a file share
-SHARED_BY_ALL = "turned"  # this one is the same for all parameters of its tests
+STARTED = {"stack", "site", "found"}  # fixtures that start something which the tests of a file share
+SHARED_BY_ALL = "found"  # this one is the same for all parameters of its tests
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
