@@ -5,8 +5,8 @@ import os
 from celery import Celery, signals
 
 from ops import request_id
+from ops.celery import database_connections, shutdown, worker_heartbeat
 from ops.celery import {{ cookiecutter.broker }} as broker
-from ops.celery import shutdown, worker_heartbeat
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
 
@@ -19,6 +19,8 @@ broker.install(app)
 app.steps["worker"].add(worker_heartbeat.WorkerHeartbeat)
 signals.before_task_publish.connect(request_id.add_to_message)
 signals.task_prerun.connect(request_id.set_for_task)
+signals.task_prerun.connect(database_connections.close_old_before_task)
+signals.task_postrun.connect(database_connections.close_after_task)
 signals.task_postrun.connect(request_id.clear_after_task)
 signals.worker_process_init.connect(worker_heartbeat.start_in_pool_process)
 signals.worker_shutting_down.connect(shutdown.cold_shutdown_after_deadline)

@@ -5,6 +5,8 @@ https://docs.celeryq.dev/en/stable/userguide/configuration.html
 Times are in seconds unless the name says otherwise.
 """
 
+import sys
+
 {% if cookiecutter.beat %}
 from celery.schedules import crontab
 {% endif %}
@@ -199,6 +201,9 @@ CELERY_WORKER_MAX_TASKS_PER_CHILD = 1000
 # Celery's consumer, which also tells the health check when it last took a message.
 # https://docs.celeryq.dev/en/stable/userguide/configuration.html#worker-consumer
 CELERY_WORKER_CONSUMER = "ops.celery.worker_heartbeat:Consumer"
+# Keeps Celery from closing the database connections around each task, because a new connection takes longer than most
+# tasks: CONN_MAX_AGE decides, and ops/celery/database_connections.py closes what may be unusable.
+CELERY_DB_REUSE_MAX = sys.maxsize
 
 # --- Results -----------------------------------------------------------------------------------------------------
 
