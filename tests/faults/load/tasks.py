@@ -7,6 +7,7 @@ import signal
 import time
 
 from celery import shared_task
+from celery.worker.control import control_command
 from load.models import Run
 
 
@@ -52,3 +53,9 @@ def compute(batch: str, number: int, seconds: float) -> None:
     while time.monotonic() < end:
         pass
     Run.objects.create(batch=batch, sent_as="tasks", number=number)
+
+
+@control_command()
+def stop_consuming(state):
+    """Bring the worker into the state of https://github.com/celery/celery/issues/10205. It still answers pings."""
+    state.consumer.task_consumer.cancel()
