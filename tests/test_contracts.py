@@ -174,6 +174,7 @@ from django.conf import settings
 from config.celery import app
 
 known = {"CELERY_" + name.upper() for name, _ in flatten(NAMESPACES)}
+known.add("CELERY_DB_REUSE_MAX")  # celery/fixups/django.py reads it, but Celery's list of settings lacks it
 ours = {name for name in dir(settings) if name.startswith("CELERY_")}
 assert ours <= known, f"Celery does not know {ours - known}"
 

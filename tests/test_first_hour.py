@@ -11,14 +11,14 @@ from tests.running.ports import free_port
 
 
 @pytest.fixture
-def type_in(generated_venv):
+def type_in(generated_venv, tmp_path):
     """Return a function that runs a command to its end in a project, with the packages of the project.
 
     `docker` is what answers instead of Docker: a line of shell. By default nothing runs in it.
     """
 
     def _type_in(project: Path, *command: str, docker="exit 1", **environment) -> subprocess.CompletedProcess:
-        programs = project / ".programs"
+        programs = tmp_path / "programs"
         programs.mkdir(exist_ok=True)
         (programs / "docker").write_text(f"#!/bin/sh\n{docker}\n")
         (programs / "docker").chmod(0o755)

@@ -1,5 +1,6 @@
 """What the tests of jobs share."""
 
+import signal
 import threading
 
 import pytest
@@ -41,6 +42,14 @@ def published(monkeypatch) -> list[str]:
     ids = []
     monkeypatch.setattr(execute_job, "apply_async", lambda arguments, **options: ids.append(arguments[0]))
     return ids
+
+
+@pytest.fixture
+def with_ctrl_c():
+    """Ctrl-C interrupts this process, even if a shell has started it in the background, where it would be ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -237,7 +237,7 @@ def test_a_function_that_exits_has_failed_and_its_process_goes_on(define, publis
 
 
 @pytest.mark.django_db(transaction=True)
-def test_ctrl_c_in_a_process_that_runs_jobs_itself_is_a_stop(define, published):
+def test_ctrl_c_in_a_process_that_runs_jobs_itself_is_a_stop(define, published, with_ctrl_c):
     @define()
     def long():
         raise KeyboardInterrupt

@@ -56,7 +56,7 @@ def test_a_pool_process_knows_whether_it_was_told_to_stop(tmp_path, end, request
 
 
 @pytest.mark.parametrize("error", [WorkerShutdown(0), WorkerTerminate(0), KeyboardInterrupt()], ids=repr)
-def test_a_worker_that_runs_tasks_in_its_own_process_knows_it_too(error):
+def test_a_worker_that_runs_tasks_in_its_own_process_knows_it_too(error, with_ctrl_c):
     assert stops.is_requested(error)
 
 
