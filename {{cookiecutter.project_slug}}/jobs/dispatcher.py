@@ -109,8 +109,10 @@ def _publish(job: Job) -> None:
 
 def _is_connection_error(error: Exception) -> bool:
     """Return whether no other job could be published either, because the broker is down or hangs."""
-    broker = current_app.connection_for_write()
-    return isinstance(error.__cause__ or error, (OperationalError, OSError, *broker.connection_errors))
+    broker, cause = current_app.connection_for_write(), error.__cause__ or error
+    # To kombu, a KeyError is a connection error of Redis. To Celery, it is a queue that does not exist.
+    is_known = isinstance(cause, (OperationalError, OSError, *broker.connection_errors))
+    return is_known and not isinstance(cause, KeyError)
 
 
 def _put_back(jobs: list[Job], **columns: Any) -> None:

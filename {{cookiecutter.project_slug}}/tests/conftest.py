@@ -36,12 +36,12 @@ def _postgresql():
 
 @pytest.fixture
 def postgresql(request, django_db_blocker):
-    """Django's connection to a real PostgreSQL: the stack's in `make test-docker`, otherwise one for these tests."""
+    """A connection of its own to a real PostgreSQL: the stack's in `make test-docker`, otherwise one for the tests."""
     if connection.vendor == "postgresql":
-        request.getfixturevalue("transactional_db")
-        yield connection
+        request.getfixturevalue("django_db_setup")
+        database = connection.copy()
     else:
         database = ConnectionHandler({"default": request.getfixturevalue("_postgresql")})["default"]
-        with django_db_blocker.unblock():
-            yield database
-            database.close()
+    with django_db_blocker.unblock():
+        yield database
+        database.close()

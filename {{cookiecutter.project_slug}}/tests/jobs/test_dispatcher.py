@@ -102,7 +102,12 @@ def test_the_time_limit_goes_with_the_message(define, monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_job_whose_queue_the_dispatcher_does_not_know_delays_no_other_and_says_why(define, published_by_queue):
+def test_a_job_whose_queue_the_dispatcher_does_not_know_delays_no_other_and_says_why(
+    define, published_by_queue, monkeypatch
+):
+    transport = type(app.connection_for_write().transport)
+    as_for_redis = (*transport.connection_errors, KeyError)
+    monkeypatch.setattr(transport, "connection_errors", as_for_redis)
     define(queue="gone")(wait_in_vain)
     stuck = submit("wait_in_vain")
     job = submit("multiply", x=4, y=5)
