@@ -38,8 +38,8 @@ WHERE one.id = '{job}' AND other.arguments->>'batch' = '{batch}'
 AND other.started_at > one.created_at AND other.started_at < one.started_at
 """
 BACKLOG = 20_000
-# 4 for each of the worker's 8 processes, as many again because the window grows with running jobs, and those running.
-FEW = 2 * 4 * 8 + 8
+# What the worker takes in two seconds, at most, whatever the machine.
+FEW = 1000
 
 
 def started_at(stack: Stack, service: str) -> str:

@@ -5,6 +5,8 @@ little memory, and a job that is submitted later overtakes the backlog of anothe
 """
 
 import heapq
+import math
+import time
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
@@ -19,7 +21,34 @@ from jobs.models import Job
 from jobs.queues import names_of
 
 BATCH = 100  # jobs of one queue that are taken at once, at most
+PACE_INTERVAL = 0.5  # seconds over which the pace of the workers is measured
 
+
+class Pace:
+    """How many of a queue's jobs the workers start per second, as far as this dispatcher sees it.
+
+    Jobs of some milliseconds need more messages than jobs of minutes, otherwise workers would wait for the dispatcher.
+    """
+
+    def __init__(self) -> None:
+        self.per_second = 0.0
+        self._taken = self._left = 0
+        self._since = time.monotonic()
+
+    def note(self, messages: int) -> None:
+        """Note how many messages the broker has now."""
+        self._taken += max(0, self._left - messages)
+        self._left = messages
+        passed = time.monotonic() - self._since
+        if passed >= PACE_INTERVAL:
+            self.per_second, self._taken, self._since = self._taken / passed, 0, time.monotonic()
+
+    def add(self, messages: int) -> None:
+        """Note that the broker gets so many more messages."""
+        self._left += messages
+
+
+_paces: dict[str, Pace] = {}  # by queue
 # Queue: the owner who got the last place. The next round begins after this owner, so that everybody has a turn even if
 # there are more owners than places. Each dispatcher remembers its own.
 _last_owner: dict[str, Any] = {}
@@ -56,7 +85,9 @@ def take(queue: str) -> tuple[list[Job], bool]:
     names = names_of(queue)
     published = in_broker().filter(queue__in=names).order_by().values_list("owner").annotate(Count("pk"))
     messages = Counter(dict(published))  # by owner
-    places = min(BATCH, _window(names, messages.total()) - messages.total())
+    pace = _paces.setdefault(queue, Pace())
+    pace.note(messages.total())
+    places = min(BATCH, _window(names, messages.total(), pace) - messages.total())
     chosen = _choose(queue, places, messages) if places > 0 else []
     if not chosen:
         return [], places <= 0
@@ -66,15 +97,18 @@ def take(queue: str) -> tuple[list[Job], bool]:
         # Meanwhile another dispatcher may have taken some of them, or somebody may have cancelled them.
         jobs = {job.pk: job for job in locked if job.status == Job.Status.WAITING and not job.published_at}
         Job.objects.filter(pk__in=jobs).update(published_at=Now(), publish_error="")
+    pace.add(len(jobs))
     return [jobs[pk] for pk in chosen if pk in jobs], len(chosen) >= places
 
 
-def _window(names: set[str], messages: int) -> int:
-    """Return how many messages the broker may have: JOBS_MESSAGES_PER_PROCESS for each process of the workers.
+def _window(names: set[str], messages: int, pace: Pace) -> int:
+    """Return how many messages the broker may have: JOBS_MESSAGES_PER_PROCESS for each process of the workers, or as
+    many as the workers take in a second, if that is more.
 
     If more jobs run than the settings have processes, because somebody started more workers, the running jobs count.
     """
     window = settings.JOBS_MESSAGES_PER_PROCESS * settings.WORKER_CONCURRENCY * settings.WORKER_REPLICAS
+    window = max(window, math.ceil(pace.per_second))
     if messages < window:
         return window
     running = Job.objects.filter(status=Job.Status.RUNNING, queue__in=names).count()

@@ -5,9 +5,8 @@
 # hang for a moment without losing its job.
 JOBS_LEASE_SECONDS = 60
 # How many jobs wait in the broker, in each queue, for each process of the workers: WORKER_CONCURRENCY of each replica.
-# All others wait in the database, where owners take turns. With fewer, processes that run jobs of some milliseconds
-# would wait for the dispatcher, which looks for free places every 0.05 seconds. With more, a new job waits longer
-# behind the jobs of others.
+# If the workers take more in a second, because the jobs are short, so many wait there. All others wait in the database,
+# where owners take turns. With more, a new job waits longer behind the jobs of others.
 JOBS_MESSAGES_PER_PROCESS = 4
 # A job that still waits this long (seconds) after it was published, and has no message in the broker, is published
 # again.

@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from config.celery import app
 from config.settings.celery import queue as celery_queue
-from jobs import dispatcher, lifecycle, submit
+from jobs import backlog, dispatcher, lifecycle, submit
 from jobs.models import Job
 from jobs.queues import companion
 from jobs.tasks import execute_job
@@ -37,6 +37,13 @@ CELERY_TASK_QUEUES = [queue("test"), queue("other")]
 
 def wait_in_vain():
     pass
+
+
+@pytest.fixture(autouse=True)
+def new_dispatcher(monkeypatch):
+    """A dispatcher that remembers nothing of another test."""
+    monkeypatch.setattr(backlog, "_last_owner", {})
+    monkeypatch.setattr(backlog, "_paces", {})
 
 
 @pytest.fixture
@@ -166,6 +173,27 @@ def test_the_broker_gets_only_as_many_messages_as_the_workers_take_within_second
         lifecycle.claim(job_id)
     dispatcher.publish_due_jobs()
     assert len(published) == 10
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_that_take_many_jobs_in_a_second_get_so_many_messages(published, two_processes, monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(backlog.time, "monotonic", lambda: now)
+    for number in range(60):
+        submit("multiply", x=number, y=1)
+
+    for _ in range(2):
+        dispatcher.publish_due_jobs()
+        Job.objects.filter(status="waiting").exclude(published_at=None).update(status="succeeded")
+    now += 0.5  # 16 jobs were taken in half a second
+    dispatcher.publish_due_jobs()
+
+    assert len(published) == 8 + 8 + 32
+    now += 0.5  # and none in the next one
+    dispatcher.publish_due_jobs()
+    Job.objects.filter(status="waiting").exclude(published_at=None).update(status="succeeded")
+    dispatcher.publish_due_jobs()
+    assert len(published) == 8 + 8 + 32 + 8
 
 
 @pytest.mark.django_db(transaction=True)
