@@ -9,7 +9,7 @@ from django.db import connection
 
 CHANNEL = "jobs"
 POLL_INTERVAL = 1.0  # seconds between two polls of a database that notifies the dispatcher in between
-BACKLOG_POLL_INTERVAL = 0.05  # seconds between two polls while jobs wait for a free place in the broker
+BACKLOG_POLL_INTERVAL = 0.2  # seconds between two polls while jobs wait for a free place in the broker
 POLL_INTERVAL_WITHOUT_NOTIFY = 0.2  # seconds between two polls of a database that cannot
 
 
