@@ -82,12 +82,32 @@ class SSLConnection(RefusalIsConnectionError, redis.SSLConnection):
 class QoS(kombu.QoS):
     """The messages that a worker has taken but not yet acknowledged."""
 
+    _ack_error: redis.ConnectionError | None = None
+
     def append(self, message: Any, delivery_tag: str) -> None:
         """Record a message as taken, unless the script has done so already."""
         if self.channel.noted_by_script:
             super(kombu.QoS, self).append(message, delivery_tag)
         else:
             super().append(message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        """Acknowledge a message. Raises redis.ConnectionError if the server is down or refuses."""
+        try:
+            super().ack(delivery_tag)
+        except redis.ConnectionError as error:
+            self._ack_error = error
+            raise
+
+    def can_consume(self) -> bool:
+        """Return whether the worker may take another message. Raises what has prevented an acknowledgement.
+
+        Celery only logs that error. A worker that goes on would count the message as its own for ever, and with as many
+        of them as it may have, it would wait without end. So it connects again, which the loop does for this error.
+        """
+        if self._ack_error:
+            raise self._ack_error
+        return super().can_consume()
 
 
 class Channel(kombu.Channel):

@@ -236,3 +236,18 @@ def test_a_worker_connects_again_when_the_server_accepts_writes(redis_url, refus
         processes.send("talk", log, CELERY_BROKER_URL=redis_url)
 
         wait_for(lambda: "succeeded" in log.read_text(), "the task", seconds=60)
+
+
+def test_a_worker_whose_acknowledgement_failed_connects_again(monkeypatch):
+    """Celery only logs that error, and the worker would wait for ever with as many messages as it may have."""
+
+    def refuse(*args):
+        raise redis.ConnectionError("the server refuses commands")
+
+    monkeypatch.setattr(transport.kombu.QoS, "ack", refuse)
+    qos = transport.QoS.__new__(transport.QoS)
+
+    with pytest.raises(redis.ConnectionError):
+        qos.ack("1")
+    with pytest.raises(redis.ConnectionError):
+        qos.can_consume()
