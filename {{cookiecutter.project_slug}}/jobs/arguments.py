@@ -18,7 +18,7 @@ def to_json(value: Any) -> Any:
     The table in docs/jobs.md has all types. JSON values stay as they are.
 
     Raises:
-        TypeError: There is no such value, for example for an object of a class of the project.
+        TypeError: The value can't be written as JSON, for example because it is an object of a class of the project.
         ValueError: A number is infinite or NaN, a list contains itself, or a model has not been saved.
     """
     return json.loads(json.dumps(value, default=_to_basic, allow_nan=False))

@@ -94,7 +94,7 @@ def take(queue: str) -> tuple[list[Job], bool]:
     with transaction.atomic():
         # Only by primary key, because with old statistics PostgreSQL would otherwise read the whole backlog.
         locked = Job.objects.filter(pk__in=chosen).order_by().select_for_update(skip_locked=True)
-        # Meanwhile another dispatcher may have taken some of them, or somebody may have cancelled them.
+        # Since they were chosen, another dispatcher may have taken some of them, or a user may have cancelled them.
         jobs = {job.pk: job for job in locked if job.status == Job.Status.WAITING and not job.published_at}
         Job.objects.filter(pk__in=jobs).update(published_at=Now(), publish_error="")
     pace.add(len(jobs))
@@ -105,7 +105,8 @@ def _window(names: set[str], messages: int, pace: Pace) -> int:
     """Return how many messages the broker may have: JOBS_MESSAGES_PER_PROCESS for each process of the workers, or as
     many as the workers take in a second, if that is more.
 
-    If more jobs run than the settings have processes, because somebody started more workers, the running jobs count.
+    There may be more workers than the settings say. Then more jobs run than the settings have processes, and the window
+    is JOBS_MESSAGES_PER_PROCESS for each running job.
     """
     window = settings.JOBS_MESSAGES_PER_PROCESS * settings.WORKER_CONCURRENCY * settings.WORKER_REPLICAS
     window = max(window, math.ceil(pace.per_second))

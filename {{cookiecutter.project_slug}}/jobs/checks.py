@@ -79,5 +79,5 @@ def _known_values(field: forms.Field) -> Iterator[Any]:
     for sample in samples:
         try:
             yield field.clean(sample)
-        except Exception:  # noqa: S112  the form refuses it when somebody submits it, with a message of its own
+        except Exception:  # noqa: S112  the form itself refuses this value when it is submitted
             continue

@@ -37,7 +37,7 @@ class Job(models.Model):
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.WAITING)
     attempts = models.PositiveIntegerField(default=0, help_text="How often the job has been started")
     interruptions = models.PositiveIntegerField(
-        default=0, help_text="How many of these attempts ended because somebody stopped the worker"
+        default=0, help_text="How many of these attempts ended because the worker was stopped"
     )
     max_attempts = models.PositiveIntegerField(
         default=1, help_text="How many attempts the job has. Interruptions do not count"

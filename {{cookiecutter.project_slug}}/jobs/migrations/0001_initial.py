@@ -57,7 +57,7 @@ class Migration(migrations.Migration):
                 (
                     "interruptions",
                     models.PositiveIntegerField(
-                        default=0, help_text="How many of these attempts ended because somebody stopped the worker"
+                        default=0, help_text="How many of these attempts ended because the worker was stopped"
                     ),
                 ),
                 (
