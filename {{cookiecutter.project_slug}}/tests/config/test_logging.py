@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.support import failing
-from tests.support.processes import get, gunicorn, started
+from tests.support.processes import FAILING, WORKER, get, gunicorn, started
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
-WORKER = ["celery", "-A", "config", "worker", "--concurrency", "1", "--without-gossip", "--without-mingle"]
 FROM_PROXY = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.1, 203.0.113.7", "User-Agent": "Test/1.0"}
 
 
@@ -22,12 +21,7 @@ def logs(tmp_path_factory):
     """What web and worker wrote while a view sent a task and failed, and that task sent another one and failed."""
     folder = tmp_path_factory.mktemp("logs")
     web, worker = folder / "web.log", folder / "worker.log"
-    variables = {
-        "DJANGO_SETTINGS_MODULE": "tests.support.production",
-        "CELERY_BROKER_URL": "filesystem://",
-        "CELERY_QUIET": "1",  # as in the Dockerfile
-        "PYTHONWARNINGS": "ignore",  # Celery warns if root runs the tests
-    }
+    variables = FAILING | {"CELERY_QUIET": "1"}  # as in the Dockerfile
     with (
         gunicorn(web, **variables) as url,
         started(*WORKER, "--loglevel", "INFO", log=worker, **variables, LOG_LEVEL="ERROR") as process,

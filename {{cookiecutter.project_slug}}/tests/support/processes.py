@@ -18,6 +18,8 @@ HOST = "example.com"
 # A project whose results go to a server needs its URL. Others refuse this variable.
 RESULTS = {"CELERY_RESULT_BACKEND": "cache+memory://"} if "://" in (settings.CELERY_RESULT_BACKEND or "") else {}
 
+# A worker with one pool process.
+WORKER = ["celery", "-A", "config", "worker", "--concurrency", "1", "--without-gossip", "--without-mingle"]
 # For a process that knows the views and tasks of tests/support/failing.py.
 FAILING = {
     "DJANGO_SETTINGS_MODULE": "tests.support.production",
@@ -66,8 +68,7 @@ def worker(log: Path, **variables: str) -> Iterator[subprocess.Popen]:
 
     Its messages are files next to `log`, unless CELERY_BROKER_URL names a server.
     """
-    command = ["celery", "-A", "config", "worker", "--concurrency", "1", "--without-gossip", "--without-mingle"]
-    with started(*command, "--loglevel", "INFO", log=log, **FAILING | variables) as process:
+    with started(*WORKER, "--loglevel", "INFO", log=log, **FAILING | variables) as process:
         wait_for(lambda: " ready" in log.read_text(), "a worker that is ready", seconds=30)
         yield process
 
