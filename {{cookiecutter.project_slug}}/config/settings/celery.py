@@ -108,6 +108,11 @@ MAX_TASK_TIME_LIMIT = CONSUMER_TIMEOUT
 # worker cancels those tasks, which loses their work so far; otherwise each would run twice.
 # https://docs.celeryq.dev/en/stable/userguide/configuration.html
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+# A worker that has lost its network connects again before RabbitMQ knows that the old connection is gone. Celery's
+# default is an exclusive queue for remote control, which belongs to the old connection, so the worker would end. This
+# queue outlives a worker, and RabbitMQ deletes it when nobody has used it for ten seconds.
+CELERY_CONTROL_QUEUE_EXCLUSIVE = False
+CELERY_CONTROL_QUEUE_DURABLE = True
 
 # Holds the messages that no worker can process: tasks that kill their worker each time, and tasks whose name the worker
 # does not know. No worker consumes this queue, so somebody has to look: `manage.py dead_letters`.
