@@ -91,6 +91,17 @@ def empty(stack, broker: str) -> None:
         stack.compose("exec", "--no-TTY", "rabbitmq", "rabbitmqctl", "purge_queue", "default.jobs", "--vhost", vhost)
 
 
+def test_the_job_of_a_killed_process_runs_again_at_once(stack, program):
+    """Its lease, after which it would run again in any case, lasts a minute."""
+    job = program.submit("build_report", rows=1_000_000)
+    wait_for(lambda: program.job(job["url"])["done"] > 0, "the start of the report", seconds=20)
+
+    stack.signal("worker", "KILL", "pool")
+
+    wait_for(lambda: program.job(job["url"])["attempts"] == 2, "the second attempt", seconds=25)
+    wait_for(lambda: program.job(job["url"])["status"] == "succeeded", "the end of the report", seconds=120)
+
+
 def test_the_job_of_a_killed_worker_runs_again_within_90_seconds(stack, program):
     job = program.submit("build_report", rows=1_000_000)
     wait_for(lambda: program.job(job["url"])["done"] > 0, "the start of the report", seconds=20)

@@ -9,18 +9,21 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count, DurationField, ExpressionWrapper, F, QuerySet
 from django.db.models.functions import Now
 
 from jobs.models import Job
 from jobs.queues import names_of
+from jobs.statements import Parameter, Select, Update, column
 
 BATCH = 100  # jobs of one queue that are taken at once, at most
+FEW = 10  # with so many jobs or more, the next ones are looked up owner by owner
 PACE_INTERVAL = 0.5  # seconds over which the pace of the workers is measured
 
 
@@ -64,6 +67,33 @@ def in_broker() -> QuerySet[Job]:
     return Job.objects.filter(status=Job.Status.WAITING).exclude(published_at=None)
 
 
+class Waiting(NamedTuple):
+    """A job that has not been published."""
+
+    pk: Any
+    queue: str
+    due_in: timedelta  # negative if the job is due
+
+
+_DUE_IN = ExpressionWrapper(F("run_after") - Now(), DurationField())
+_NEXT = Select(lambda: in_database().order_by("run_after").values_list("pk", "queue", _DUE_IN)[:FEW])
+_PUBLISHED = Select(
+    lambda: (
+        in_broker()
+        .filter(queue__in=[column("queue"), Parameter("alias", Job._meta.get_field("queue"))])
+        .order_by()
+        .values_list("owner")
+        .annotate(Count("pk"))
+    )
+)
+_MARK_PUBLISHED = Update(lambda: (in_database().filter(pk=column("id")), {"published_at": Now(), "publish_error": ""}))
+
+
+def next_jobs() -> list[Waiting]:
+    """Return the jobs that have not been published and are due first, FEW of them at most."""
+    return [Waiting(*row) for row in _NEXT()]
+
+
 def queues() -> Iterator[str]:
     """Yield each queue that has jobs in the database."""
     names = in_database().order_by("queue", "owner_id", "run_after").values_list("queue", flat=True)
@@ -73,32 +103,46 @@ def queues() -> Iterator[str]:
         name = names.filter(queue__gt=name).first()
 
 
-def take(queue: str) -> tuple[list[Job], bool]:
+def take(queue: str, due: list[Any] | None = None) -> tuple[list[Job], bool]:
     """Mark due jobs of the queue as published, as many as the broker may have.
 
     The owner with the fewest messages in the broker is always next. Each owner's oldest job comes first. If several
     dispatchers look at the same moment, each of them may fill the free places.
 
+    Args:
+        queue: The name of the queue, as in the jobs' rows.
+        due: The primary keys of all due jobs of the queue, the oldest first, if there are FEW at most. They are all
+            published if there are places for them. None if there are more.
+
     Returns:
         The jobs in the order in which they should go, and whether more due jobs may be waiting for a place.
     """
     names = names_of(queue)
-    published = in_broker().filter(queue__in=names).order_by().values_list("owner").annotate(Count("pk"))
-    messages = Counter(dict(published))  # by owner
+    messages = Counter(dict(_PUBLISHED(queue=min(names), alias=max(names))))  # by owner
     pace = _paces.setdefault(queue, Pace())
     pace.note(messages.total())
     places = min(BATCH, _window(names, messages.total(), pace) - messages.total())
-    chosen = _choose(queue, places, messages) if places > 0 else []
-    if not chosen:
-        return [], places <= 0
+    if due is None or len(due) > places:
+        due = _choose(queue, places, messages) if places > 0 else []
+    jobs = _marked(due)
+    pace.add(len(jobs))
+    return jobs, len(due) >= places
+
+
+def _marked(chosen: list[Any]) -> list[Job]:
+    """Mark the jobs with these primary keys as published, and return them in this order.
+
+    Since they were chosen, another dispatcher may have taken some of them, or a user may have cancelled them. Those are
+    left out.
+    """
+    if len(chosen) < FEW:
+        return [job for pk in chosen for job in _MARK_PUBLISHED(id=pk)]
     with transaction.atomic():
         # Only by primary key, because with old statistics PostgreSQL would otherwise read the whole backlog.
         locked = Job.objects.filter(pk__in=chosen).order_by().select_for_update(skip_locked=True)
-        # Since they were chosen, another dispatcher may have taken some of them, or a user may have cancelled them.
         jobs = {job.pk: job for job in locked if job.status == Job.Status.WAITING and not job.published_at}
         Job.objects.filter(pk__in=jobs).update(published_at=Now(), publish_error="")
-    pace.add(len(jobs))
-    return [jobs[pk] for pk in chosen if pk in jobs], len(chosen) >= places
+    return [jobs[pk] for pk in chosen if pk in jobs]
 
 
 def _window(names: set[str], messages: int, pace: Pace) -> int:

@@ -7,6 +7,8 @@ not lost. Several dispatchers may run at the same time, because each one locks t
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from celery import current_app
@@ -19,7 +21,7 @@ from kombu.exceptions import OperationalError
 from jobs import backlog, lifecycle, registry
 from jobs.exceptions import UnknownKind
 from jobs.models import Job
-from jobs.notifications import POLL_INTERVAL, NotificationListener
+from jobs.notifications import NotificationListener
 from jobs.queues import companion, names_of
 from jobs.tasks import execute_job
 from ops import heartbeat
@@ -27,7 +29,9 @@ from ops.celery.broker_probe import BrokerProbe
 
 logger = logging.getLogger(__name__)
 
+RETRY_INTERVAL = 1.0  # seconds until the dispatcher tries again when the database or the broker does not answer
 REFUSED_DELAY = 60  # seconds until the dispatcher tries again to publish a job that the broker did not take
+RECOVER_INTERVAL = 5.0  # seconds between two looks for jobs whose lease has expired
 
 
 def run(stop: threading.Event) -> None:
@@ -46,7 +50,7 @@ def run(stop: threading.Event) -> None:
             now = time.monotonic()
             if now >= recover_at:
                 lifecycle.recover_expired_leases()
-                recover_at = now + POLL_INTERVAL
+                recover_at = now + RECOVER_INTERVAL
             if now >= look_for_lost_jobs_at:
                 republish_lost_jobs()
                 look_for_lost_jobs_at = now + settings.JOBS_REPUBLISH_AFTER_SECONDS / 2
@@ -56,15 +60,22 @@ def run(stop: threading.Event) -> None:
             if more:
                 listener.wait_for_places()
             else:
-                listener.wait()
+                listener.wait(_seconds_until_next_job())
         except DatabaseError as error:
             logger.warning("dispatcher: the database does not answer, trying again: %s", error)
             connection.close()
             listener.close()
-            time.sleep(POLL_INTERVAL)
+            time.sleep(RETRY_INTERVAL)
     listener.close()
     broker.stop()
     heartbeat.end("dispatcher")
+
+
+def _seconds_until_next_job() -> float:
+    """Return when a job that waits now will be due. A job that is due already was not accepted by the broker."""
+    next_jobs = backlog.next_jobs()
+    due_in = next_jobs[0].due_in.total_seconds() if next_jobs else float("inf")
+    return due_in if due_in > 0 else RETRY_INTERVAL
 
 
 def publish_due_jobs() -> bool:
@@ -77,8 +88,8 @@ def publish_due_jobs() -> bool:
         Whether more due jobs may be waiting for a free place in the broker.
     """
     more = False
-    for queue in backlog.queues():
-        jobs, full = backlog.take(queue)
+    for queue, due in _due_by_queue():
+        jobs, full = backlog.take(queue, due)
         for number, job in enumerate(jobs):
             try:
                 _publish(job)
@@ -95,6 +106,16 @@ def publish_due_jobs() -> bool:
     return more
 
 
+def _due_by_queue() -> Iterator[tuple[str, list[Any] | None]]:
+    """Yield each queue that has due jobs, with their primary keys. If there are many, None instead of the keys."""
+    next_jobs = backlog.next_jobs()
+    due = [job for job in next_jobs if job.due_in <= timedelta()]
+    if len(due) == backlog.FEW:
+        yield from ((queue, None) for queue in backlog.queues())
+    for queue in dict.fromkeys(job.queue for job in due) if len(due) < backlog.FEW else ():
+        yield queue, [job.pk for job in due if job.queue == queue]
+
+
 def _publish(job: Job) -> None:
     heartbeat.alive("dispatcher").touch()  # a batch may take minutes if the broker is slow
     options: dict[str, Any] = {"headers": {"request_id": job.request_id}}
@@ -103,7 +124,11 @@ def _publish(job: Job) -> None:
     except UnknownKind:
         pass  # The worker may run newer code, which knows the kind.
     else:
-        options |= {"time_limit": kind.time_limit, "soft_time_limit": kind.soft_time_limit}
+        limit = kind.time_limit or settings.CELERY_TASK_TIME_LIMIT
+        soft_limit = kind.soft_time_limit or settings.CELERY_TASK_SOFT_TIME_LIMIT
+        # Another job may start when this much time has passed: executor.execute().
+        options["time_limit"] = limit + settings.JOBS_TURN_SECONDS
+        options["soft_time_limit"] = soft_limit + settings.JOBS_TURN_SECONDS
     execute_job.apply_async((str(job.pk),), queue=companion(job.queue), **options)
 
 

@@ -13,34 +13,53 @@ from jobs import lifecycle, registry, stops
 from jobs.attempt import Attempt
 from jobs.exceptions import JobCancelled, LeaseLost, UnknownKind
 from jobs.models import Job
+from ops.request_id import REQUEST_ID
 
 logger = logging.getLogger(__name__)
 
 
-def execute(job_id: str) -> None:
-    """Run a job once, if this worker may run it.
+def execute(job_id: str, task_id: str = "") -> None:
+    """Run a job once, if this worker may run it, and then further ones that are as short.
 
     The broker may deliver a message twice, and a job may be cancelled after it was published. In both cases this does
     nothing. The errors of a job are written to its row and not raised, even SystemExit, which would end the process.
 
+    A message costs more than a short job, so the worker goes on with the next job of the same kind and owner until
+    JOBS_TURN_SECONDS have passed. Then it takes a message again, perhaps of another owner.
+
     Args:
         job_id: The primary key of the job.
+        task_id: The id of the Celery task that runs it.
+
+    Raises:
+        BaseException: The worker is being stopped. The job has been released.
+    """
+    turn_ends = time.monotonic() + settings.JOBS_TURN_SECONDS
+    job = lifecycle.claim(job_id, task_id)
+    if job is None:
+        logger.info("job %s: nothing to do, because it is running elsewhere, has finished, or is not due", job_id)
+    while job and _execute(job) and time.monotonic() < turn_ends:
+        job = lifecycle.claim_next(job)
+        if job:
+            REQUEST_ID.set(job.request_id)  # for the log, as if the job had a message
+
+
+def _execute(job: Job) -> bool:
+    """Run a claimed job, and write how it ended. Return whether it has succeeded.
 
     Raises:
         BaseException: The worker is being stopped. The job has been released.
     """
     started = time.monotonic()
-    job = lifecycle.claim(job_id)
-    if job is None:
-        logger.info("job %s: nothing to do, because it is running elsewhere, has finished, or is not due", job_id)
-        return
     try:
         kind = registry.get(job.kind)
     except UnknownKind as error:  # This worker runs older or newer code than the process that submitted the job.
         lifecycle.schedule_retry(job, str(error))
-        return
+        return False
     try:
         _run_attempt(kind, job)
+        logger.info("job %s succeeded in %.3f s", job, time.monotonic() - started)
+        return True
     except LeaseLost as error:
         logger.warning("%s, so its writes are rolled back", error)
     except JobCancelled:
@@ -49,7 +68,7 @@ def execute(job_id: str) -> None:
         limit = kind.soft_time_limit or settings.CELERY_TASK_SOFT_TIME_LIMIT
         if not stops.is_requested(error):
             _end_with_error(kind, job, error, limit)
-            return
+            return False
         # At the hard time limit the process gets the same signal as when it is stopped. Then the function has already
         # ignored its soft limit.
         if time.monotonic() - started < limit:
@@ -59,6 +78,7 @@ def execute(job_id: str) -> None:
         if isinstance(error, Exception):  # The function's clean-up has raised it. The process must end nevertheless.
             raise SystemExit from error
         raise
+    return False
 
 
 def _end_with_error(kind: registry.Kind, job: Job, error: BaseException, limit: float) -> None:

@@ -1,12 +1,14 @@
 """Every change of a job's status. Each one is a single conditional UPDATE.
 
     waiting → running              claim: the first worker to ask gets the job
+                                   claim_next: likewise, for a job that has no message yet
     running → succeeded            mark_succeeded: only by the attempt that holds the lease
     running → failed               mark_failed: likewise
     running → waiting              schedule_retry: the error is likely to pass
                                    release: the worker is being stopped
+                                   recover_from_lost_process: the worker's process was killed
                                    recover_expired_leases: the worker is dead or hangs
-                                   The last two end a job as failed at its last attempt.
+                                   All but `release` end a job as failed at its last attempt.
     waiting → cancelled            cancel
     running → cancelled            cancel asks the job to stop, and mark_cancelled follows when it has stopped
     failed, cancelled → waiting    retry: somebody wants the job to run again
@@ -24,8 +26,7 @@ from uuid import UUID
 
 from celery.utils.time import get_exponential_backoff_interval
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models import Case, DurationField, F, Q, QuerySet, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
@@ -34,6 +35,7 @@ from jobs.attempt import Progress
 from jobs.exceptions import LeaseLost
 from jobs.models import Job
 from jobs.notifications import notify_dispatcher
+from jobs.statements import Parameter, Update, column
 
 logger = logging.getLogger(__name__)
 
@@ -46,25 +48,64 @@ def now_plus(seconds: float) -> Combinable:
     return Now() + timedelta(seconds=seconds)
 
 
-def claim(job_id: str | UUID) -> Job | None:
+_NOW_DUE = Q(status=Job.Status.WAITING, run_after__lte=Now())
+
+
+def _started() -> dict[str, Any]:
+    """Return the columns of a job that has just been claimed."""
+    return {
+        "status": Job.Status.RUNNING,
+        "attempts": F("attempts") + 1,
+        "task_id": column("task_id"),
+        "started_at": Now(),
+        "lease_expires_at": Now() + Parameter("lease", DurationField()),
+        "done": 0,
+        "total": 0,
+        "note": "",
+    }
+
+
+def _next_of(owner: Q) -> QuerySet[Job]:
+    """Return the oldest due job that has no message, in the same queue and of this owner, if it is of the same kind."""
+    due = Job.objects.filter(_NOW_DUE, owner, queue=column("queue"), published_at=None).order_by("run_after")
+    oldest = due.select_for_update(skip_locked=True).values("pk")[:1]
+    return Job.objects.filter(pk=oldest, kind=column("kind"))
+
+
+_CLAIM = Update(lambda: (Job.objects.filter(_NOW_DUE, pk=column("id")), _started()))
+_CLAIM_NEXT_OF_OWNER = Update(lambda: (_next_of(Q(owner=column("owner"))), _started()))
+_CLAIM_NEXT_WITHOUT_OWNER = Update(lambda: (_next_of(Q(owner=None)), _started()))
+
+
+def _lease() -> timedelta:
+    return timedelta(seconds=settings.JOBS_LEASE_SECONDS)
+
+
+def claim(job_id: str | UUID, task_id: str = "") -> Job | None:
     """Start the next attempt at a job.
+
+    Args:
+        job_id: The primary key of the job.
+        task_id: The id of the Celery task that runs it. Empty if none does, as in a test.
 
     Returns:
         The running job if this worker may run it. None if another worker has the job, or if it has finished, is not due
         yet, or does not exist.
     """
-    with transaction.atomic():
-        claimed = Job.objects.filter(pk=job_id, status=Job.Status.WAITING, run_after__lte=Now()).update(
-            status=Job.Status.RUNNING,
-            attempts=F("attempts") + 1,
-            started_at=Now(),
-            lease_expires_at=now_plus(settings.JOBS_LEASE_SECONDS),
-            done=0,
-            total=0,
-            note="",
-        )
-        # Read the row in the same transaction, so that `attempts` is the number of this claim and not of a later one.
-        return Job.objects.get(pk=job_id) if claimed else None
+    return next(iter(_CLAIM(id=job_id, task_id=task_id, lease=_lease())), None)
+
+
+def claim_next(job: Job) -> Job | None:
+    """Start the next attempt at the job that is next after `job`, without a message for it.
+
+    Returns:
+        The running job. None if none is due in this queue that has no message, or if the next one of the same owner is
+        of another kind.
+    """
+    same = {"queue": job.queue, "kind": job.kind, "task_id": job.task_id, "lease": _lease()}
+    if job.owner_id is None:
+        return next(iter(_CLAIM_NEXT_WITHOUT_OWNER(**same)), None)
+    return next(iter(_CLAIM_NEXT_OF_OWNER(owner=job.owner_id, **same)), None)
 
 
 def _held_by(job: Job) -> QuerySet[Job]:
@@ -91,6 +132,15 @@ def renew_lease(job: Job, progress: Progress) -> bool:
     return Job.objects.values_list("cancel_requested", flat=True).get(pk=job.pk)
 
 
+_MARK_SUCCEEDED = Update(
+    lambda: (
+        Job.objects.filter(pk=column("id"), status=Job.Status.RUNNING, attempts=column("attempts")),
+        {name: column(name) for name in ("result", "output", "done", "total", "note")}
+        | {"status": Job.Status.SUCCEEDED, "error": "", "lease_expires_at": None, "finished_at": Now()},
+    )
+)
+
+
 def mark_succeeded(job: Job, result: Any, output: str, progress: Progress) -> None:
     """End the job as succeeded.
 
@@ -104,15 +154,8 @@ def mark_succeeded(job: Job, result: Any, output: str, progress: Progress) -> No
         LeaseLost: Another worker has claimed the job, or it was deleted. Inside a transaction, this takes back what the
             attempt has written to the database.
     """
-    if not _held_by(job).update(
-        status=Job.Status.SUCCEEDED,
-        result=result,
-        output=output,
-        error="",
-        lease_expires_at=None,
-        finished_at=Now(),
-        **progress._asdict(),
-    ):
+    end = {"result": result, "output": output, **progress._asdict()}
+    if not _MARK_SUCCEEDED(id=job.pk, attempts=job.attempts, **end):
         raise _lease_lost(job)
 
 
@@ -168,6 +211,7 @@ def schedule_retry(job: Job, error: str) -> None:
     """
     delay = 1 + get_exponential_backoff_interval(2, job.counted_attempts, MAX_RETRY_DELAY, full_jitter=True)
     _end_attempt(_held_by(job), error, delay, failed=LAST_ATTEMPT)
+    notify_dispatcher()  # it may sleep for longer than the delay
 
 
 def release(job: Job) -> None:
@@ -214,18 +258,26 @@ def retry(job: Job) -> bool:
     return bool(retried)
 
 
+def recover_from_lost_process(task_id: str) -> None:
+    """Let other workers run the job of a Celery task at once, because the task's process was killed."""
+    if _recover(Job.objects.filter(status=Job.Status.RUNNING, task_id=task_id), "its process died"):
+        notify_dispatcher()
+
+
 def recover_expired_leases() -> int:
     """Take jobs back from workers that are dead or hang, so that other workers can run them.
-
-    A job whose last attempt this was ends as failed.
 
     Returns:
         How many leases had expired.
     """
     expired = Job.objects.filter(status=Job.Status.RUNNING, lease_expires_at__lt=Now())
-    reason = f"its worker died, or hung for more than {settings.JOBS_LEASE_SECONDS} seconds"
+    return _recover(expired, f"its worker died, or hung for more than {settings.JOBS_LEASE_SECONDS} seconds")
+
+
+def _recover(rows: QuerySet[Job], reason: str) -> int:
+    """Let jobs without a worker wait again, or end them as failed if this was their last attempt. Return how many."""
     error = Case(When(LAST_ATTEMPT, then=Value(f"{reason}, at the last attempt")), default=Value(reason))
-    recovered = _end_attempt(expired, error, 0, failed=LAST_ATTEMPT)
+    recovered = _end_attempt(rows, error, 0, failed=LAST_ATTEMPT)
     if recovered:
         logger.warning("%d jobs had lost their worker: they wait again, or failed at their last attempt", recovered)
     return recovered

@@ -65,6 +65,7 @@ class Job(models.Model):
     publish_error = models.TextField(
         blank=True, help_text="Why the broker did not take the last message. It is tried again every minute"
     )
+    task_id = models.CharField(max_length=64, blank=True, help_text="The id of the Celery task of the last attempt")
     lease_expires_at = models.DateTimeField(
         null=True,
         blank=True,
@@ -87,7 +88,8 @@ class Job(models.Model):
         ]
         indexes = [
             models.Index(fields=["owner", "-created_at"], name="job_owner_created_idx"),
-            # The dispatcher uses these three. They stay small, because finished jobs are not in them.
+            # The dispatcher uses these. They stay small, because finished jobs are not in them.
+            models.Index(fields=["run_after"], condition=Q(status="waiting", published_at=None), name="job_due_idx"),
             models.Index(
                 fields=["queue", "owner", "run_after"],
                 condition=Q(status="waiting", published_at=None),

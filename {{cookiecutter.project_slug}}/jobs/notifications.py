@@ -8,7 +8,7 @@ import time
 from django.db import connection
 
 CHANNEL = "jobs"
-POLL_INTERVAL = 1.0  # seconds between two polls of a database that notifies the dispatcher in between
+POLL_INTERVAL = 5.0  # seconds between two polls of a database that notifies the dispatcher in between
 BACKLOG_POLL_INTERVAL = 0.2  # seconds between two polls while jobs wait for a free place in the broker
 POLL_INTERVAL_WITHOUT_NOTIFY = 0.2  # seconds between two polls of a database that cannot
 
@@ -30,8 +30,8 @@ class NotificationListener:
     def __init__(self) -> None:
         self._connection = connection.copy()
 
-    def wait(self) -> None:
-        """Return as soon as a notification arrives, or after POLL_INTERVAL. Raises DatabaseError."""
+    def wait(self, seconds: float) -> None:
+        """Return as soon as a notification arrives, or after this time, POLL_INTERVAL at most. Raises DatabaseError."""
         if connection.vendor != "postgresql":
             time.sleep(POLL_INTERVAL_WITHOUT_NOTIFY)
         elif self._connection.connection is None:
@@ -40,7 +40,8 @@ class NotificationListener:
             # Return without waiting, because nobody heard the notifications that were sent before this moment.
         else:
             with self._connection.wrap_database_errors:
-                for _ in self._connection.connection.notifies(timeout=POLL_INTERVAL, stop_after=1):
+                timeout = min(seconds, POLL_INTERVAL)
+                for _ in self._connection.connection.notifies(timeout=timeout, stop_after=1):
                     pass
 
     def wait_for_places(self) -> None:

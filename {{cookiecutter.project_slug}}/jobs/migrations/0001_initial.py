@@ -113,6 +113,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "task_id",
+                    models.CharField(
+                        blank=True, help_text="The id of the Celery task of the last attempt", max_length=64
+                    ),
+                ),
+                (
                     "lease_expires_at",
                     models.DateTimeField(
                         blank=True,
@@ -135,6 +141,11 @@ class Migration(migrations.Migration):
                 "ordering": ["-created_at"],
                 "indexes": [
                     models.Index(fields=["owner", "-created_at"], name="job_owner_created_idx"),
+                    models.Index(
+                        condition=models.Q(("published_at", None), ("status", "waiting")),
+                        fields=["run_after"],
+                        name="job_due_idx",
+                    ),
                     models.Index(
                         condition=models.Q(("published_at", None), ("status", "waiting")),
                         fields=["queue", "owner", "run_after"],

@@ -14,10 +14,13 @@ from billiard.exceptions import WorkerLostError
 from celery import current_app
 from celery.worker import request
 from django.conf import settings
+from django.dispatch import Signal
 
 # The header that names the queue from which a dead letter came. It is the last one in which the message died, because a
 # message with a countdown may die before that, in a queue in which it waits for its time.
 ORIGINAL_QUEUE_HEADER = "x-last-death-queue"
+# Sent in the worker's main process when the process that ran a task was killed. The argument is its `task_id`.
+process_lost = Signal()
 
 
 class Request(request.Request):
@@ -34,6 +37,8 @@ class Request(request.Request):
         used_up = limit is not None and self.request_dict["retries"] >= limit
         if isinstance(error, (WorkerLostError, MemoryError)) and used_up:
             self.reject(requeue=False)
+        if isinstance(error, WorkerLostError):
+            process_lost.send_robust(sender=type(self), task_id=self.id)
         if isinstance(error, MemoryError):
             # Celery would raise it again here, in the worker's main process, which has enough memory. That ends the
             # worker with all its tasks.

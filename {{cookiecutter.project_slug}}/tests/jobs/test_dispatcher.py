@@ -105,7 +105,8 @@ def test_the_time_limit_goes_with_the_message(define, monkeypatch):
     submit("long")
     dispatcher.publish_due_jobs()
 
-    assert (seen["time_limit"], seen["soft_time_limit"]) == (10, 9)
+    turn = django_settings.JOBS_TURN_SECONDS  # after which another job may begin
+    assert (seen["time_limit"], seen["soft_time_limit"]) == (10 + turn, 9 + turn)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -265,6 +266,40 @@ def test_everybody_has_a_turn_although_there_are_more_owners_than_places(publish
 
     assert {owner_of[job_id] for job_id in published[:5]} == set(owners)
     assert len(published) == 10
+
+
+# --- Waiting ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("others", [0, 20])
+def test_the_dispatcher_wakes_when_the_next_job_is_due(published, others):
+    for number in range(others):
+        submit("multiply", x=number, y=0, run_after=timedelta(hours=1))
+    submit("multiply", x=4, y=5, run_after=timedelta(seconds=3))
+
+    dispatcher.publish_due_jobs()
+
+    assert published == []
+    assert 0 < dispatcher._seconds_until_next_job() <= 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_dispatcher_does_not_hurry_when_the_broker_refuses_a_job(published):
+    submit("multiply", x=4, y=5)
+
+    assert dispatcher._seconds_until_next_job() == dispatcher.RETRY_INTERVAL
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("jobs", [1, 9, 10, 40])
+def test_few_jobs_and_many_are_published_in_the_order_in_which_they_became_due(published, settings, jobs):
+    settings.JOBS_MESSAGES_PER_PROCESS = 100
+    ids = [str(submit("multiply", x=number, y=0).pk) for number in range(jobs)]
+
+    dispatcher.publish_due_jobs()
+
+    assert published == ids
 
 
 # --- Messages that the broker has lost ----------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """A job runs once, and its row says how it ended: jobs/executor.py."""
 
 import asyncio
+import re
 import signal
 import threading
 import time
@@ -19,6 +20,7 @@ from django.utils import timezone
 from jobs import dispatcher, lifecycle, output, registry, submit
 from jobs.executor import execute
 from jobs.models import Job
+from ops.request_id import REQUEST_ID
 from tests.jobs.helpers import expire_lease
 from tests.jobs.threads import results_of
 
@@ -107,6 +109,108 @@ def test_a_worker_that_comes_back_too_late_writes_nothing(define, published, cap
     assert job.result is None
     if atomic:
         assert not Group.objects.exists()
+
+
+# --- Further jobs without a message -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ran(define):
+    """The numbers of the jobs that ran, of the kinds `note` and `other`."""
+    numbers = []
+
+    @define()
+    def note(number):
+        numbers.append(number)
+
+    @define()
+    def other(number):
+        numbers.append(number)
+
+    return numbers
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_goes_on_with_the_next_jobs_in_the_order_in_which_they_became_due(ran, published):
+    jobs = [submit("note", number=number) for number in range(5)]
+
+    execute(str(jobs[0].pk))
+
+    assert ran == [0, 1, 2, 3, 4]
+    assert set(Job.objects.values_list("status", "attempts")) == {("succeeded", 1)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_goes_on_with_nothing_that_has_a_message_is_not_due_or_is_not_like_its_job(ran, published, ada, grace):
+    first = submit("note", number=0, owner=ada)
+    submit("note", number=1, owner=ada, run_after=timedelta(hours=1))
+    lifecycle.cancel(submit("note", number=2, owner=ada))
+    submit("note", number=3, owner=grace)
+    submit("note", number=4)
+    Job.objects.filter(pk=submit("note", number=5, owner=ada).pk).update(published_at=timezone.now())
+    Job.objects.filter(pk=submit("note", number=6, owner=ada).pk).update(queue="elsewhere")
+    submit("other", number=7, owner=ada)
+    submit("note", number=8, owner=ada)  # behind a job of another kind
+
+    execute(str(first.pk))
+
+    assert ran == [0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_whose_turn_is_over_takes_a_message_again(ran, published, settings):
+    settings.JOBS_TURN_SECONDS = 0
+    jobs = [submit("note", number=number) for number in range(2)]
+
+    execute(str(jobs[0].pk))
+
+    assert ran == [0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_does_not_succeed_ends_the_turn(define, published):
+    @define(retry_on=(ConnectionError,))
+    def call(number):
+        raise ConnectionError("no route to host")
+
+    jobs = [submit("call", number=number) for number in range(2)]
+    execute(str(jobs[0].pk))
+
+    assert [Job.objects.get(pk=job.pk).attempts for job in jobs] == [1, 0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_beside_each_other_run_each_of_the_next_jobs_once(ran, published, settings):
+    settings.JOBS_TURN_SECONDS = 20
+    jobs = [submit("note", number=number) for number in range(40)]
+
+    results_of(*[lambda job=job: execute(str(job.pk)) for job in jobs[:4]])
+
+    assert sorted(ran) == list(range(40))
+    assert set(Job.objects.values_list("status", "attempts")) == {("succeeded", 1)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_log_names_the_request_of_each_job_and_how_long_it_took(define, published, caplog):
+    seen = []
+
+    @define()
+    def note():
+        seen.append(REQUEST_ID.get())
+
+    jobs = []
+    for number in range(2):
+        token = REQUEST_ID.set(f"request-{number}")
+        jobs.append(submit("note"))
+        REQUEST_ID.reset(token)
+    token = REQUEST_ID.set("request-0")  # as from the header of the message
+    with caplog.at_level("INFO", logger="jobs.executor"):
+        execute(str(jobs[0].pk))
+    REQUEST_ID.reset(token)
+
+    assert seen == ["request-0", "request-1"]
+    for job in jobs:
+        assert re.search(rf"job note {job.pk} succeeded in \d\.\d+ s", caplog.text)
 
 
 # --- Stops and exits ----------------------------------------------------------------------------------------------

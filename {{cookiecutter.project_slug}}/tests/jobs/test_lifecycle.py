@@ -8,8 +8,10 @@ from jobs.attempt import Progress
 from jobs.exceptions import LeaseLost
 from jobs.executor import execute
 from jobs.models import Job
+from ops.celery import dead_letters
 from tests.jobs.helpers import expire_lease
 from tests.jobs.threads import results_of
+from tests.support.waiting import wait_for
 
 # --- Workers that die ---------------------------------------------------------------------------------------------
 
@@ -63,6 +65,35 @@ def test_a_lease_that_expires_while_others_are_recovered_starts_no_attempt_too_m
     lifecycle.recover_expired_leases()
 
     assert [job.status for job in Job.objects.all()] == ["failed", "failed"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_job_of_a_process_that_was_killed_is_published_again_at_once(published):
+    job = submit("multiply", x=4, y=5)
+    dispatcher.publish_due_jobs()
+    lifecycle.claim(job.pk, "task 1")
+    other = lifecycle.claim(submit("multiply", x=1, y=1).pk, "task 2")
+
+    dead_letters.process_lost.send(sender=None, task_id="task 1")
+    wait_for(lambda: Job.objects.filter(pk=job.pk, status="waiting").exists(), "the recovery")
+    dispatcher.publish_due_jobs()
+
+    job.refresh_from_db()
+    assert published == [str(job.pk)] * 2
+    assert job.error == "its process died"
+    assert Job.objects.get(pk=other.pk).status == "running"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_kills_its_process_each_time_fails_in_the_end_and_says_why(published):
+    job = submit("multiply", x=4, y=5)
+    for number in range(job.max_attempts):
+        lifecycle.claim(job.pk, f"task {number}")
+        lifecycle.recover_from_lost_process(f"task {number}")
+
+    job.refresh_from_db()
+    assert (job.status, job.attempts) == ("failed", job.max_attempts)
+    assert job.error == "its process died, at the last attempt"
 
 
 @pytest.mark.django_db

@@ -1,0 +1,28 @@
+"""Starts the job of a killed process again at once. Without this, it would wait until its lease has expired."""
+
+import logging
+import threading
+from typing import Any
+
+from django.db import DatabaseError, connections
+
+from jobs import lifecycle
+
+logger = logging.getLogger(__name__)
+
+
+def recover_job(task_id: str, **kwargs: Any) -> None:
+    """Receiver of process_lost: recover the job that the process was running, if it was one.
+
+    This is the worker's main process, which must go on whether the database answers or not. Hence the thread.
+    """
+    threading.Thread(target=_recover, args=[task_id], name=f"recover the job of {task_id}", daemon=True).start()
+
+
+def _recover(task_id: str) -> None:
+    try:
+        lifecycle.recover_from_lost_process(task_id)
+    except DatabaseError as error:
+        logger.warning("the job of task %s waits until its lease has expired: %s", task_id, error)
+    finally:
+        connections.close_all()

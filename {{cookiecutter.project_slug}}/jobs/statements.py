@@ -1,0 +1,105 @@
+"""The statements that run for every job, compiled once in a process.
+
+Django compiles a query each time it is used, which takes longer than PostgreSQL needs to execute it. Here the
+queries are written as everywhere, but with a Parameter in place of each value that differs from call to call.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from django.db import connection, transaction
+from django.db.models import Expression, Field, QuerySet
+from django.db.models.sql import UpdateQuery
+from django.db.models.sql.compiler import SQLCompiler
+
+from jobs.models import Job
+
+
+class Parameter(Expression):
+    """Stands for a value that a statement gets when it is executed."""
+
+    def __init__(self, name: str, output_field: Field) -> None:
+        """Name the value, and say of which type it is: an unbound field, or the column that it is written to."""
+        super().__init__(output_field=output_field)
+        self.name = name
+
+    def as_sql(self, compiler: SQLCompiler, connection: Any) -> Any:
+        """Return a placeholder, and this as what belongs there. Django calls this when it compiles the query."""
+        return "%s", [self]
+
+
+def column(name: str) -> Parameter:
+    """Return a Parameter that is called as this column of jobs and has its type."""
+    return Parameter(name, Job._meta.get_field(name))  # type: ignore[arg-type]  # none of them is a relation's other end
+
+
+class Compiled(NamedTuple):
+    """A statement for the database of this process."""
+
+    text: str
+    parameters: tuple[Any, ...]  # Parameters, and values that never differ
+    compiler: SQLCompiler  # of a query with the columns that the statement returns
+    converters: Any
+
+    def execute(self, values: dict[str, Any]) -> list[Any]:
+        """Return the rows of the result, with values as Django returns them."""
+        bound = [
+            it.output_field.get_db_prep_save(values[it.name], connection) if isinstance(it, Parameter) else it
+            for it in self.parameters
+        ]
+        with connection.cursor() as cursor:
+            cursor.execute(self.text, bound)
+            rows: Iterable[Any] = cursor.fetchall()
+        if self.converters:
+            rows = self.compiler.apply_converters(rows, self.converters)
+        return list(rows)
+
+
+class Select:
+    """A query for values of jobs."""
+
+    def __init__(self, build: Callable[[], QuerySet[Job, Any]]) -> None:
+        """Take a function that returns the query, made by values_list(), with Parameters."""
+        self._build = build
+
+    @cached_property
+    def _compiled(self) -> Compiled:
+        compiler = self._build().query.get_compiler(connection=connection)
+        text, parameters = compiler.as_sql()
+        return Compiled(text, tuple(parameters), compiler, _converters(compiler))
+
+    def __call__(self, **values: Any) -> list[Any]:
+        """Return the rows as tuples, with these values of the Parameters. Raises DatabaseError."""
+        return self._compiled.execute(values)
+
+
+class Update:
+    """A change of jobs. One statement changes the rows and reads what they are then."""
+
+    def __init__(self, build: Callable[[], tuple[QuerySet[Job], dict[str, Any]]]) -> None:
+        """Take a function that returns the rows, and what they are set to by column, both with Parameters."""
+        self._build = build
+
+    @cached_property
+    def _compiled(self) -> Compiled:
+        rows, columns = self._build()
+        query: Any = rows.order_by().query.chain(UpdateQuery)
+        query.add_update_values(columns)
+        with transaction.atomic():  # Django compiles a subquery with FOR UPDATE only in a transaction
+            text, parameters = query.get_compiler(connection=connection).as_sql()
+        everything = Job.objects.order_by().query.get_compiler(connection=connection)
+        everything.as_sql()
+        names = ", ".join(connection.ops.quote_name(field.get_attname()) for field in Job._meta.concrete_fields)
+        returning = f"{text} RETURNING {names}"
+        return Compiled(returning, tuple(parameters), everything, _converters(everything))
+
+    def __call__(self, **values: Any) -> list[Job]:
+        """Return the jobs that have changed, with these values of the Parameters. Raises DatabaseError."""
+        names = [field.attname for field in Job._meta.concrete_fields]
+        return [Job.from_db(connection.alias, names, row) for row in self._compiled.execute(values)]
+
+
+def _converters(compiler: SQLCompiler) -> Any:
+    """Return what turns the database's values of the compiled columns into those of Python."""
+    return compiler.get_converters([column for column, *_ in compiler.select or ()])
