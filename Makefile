@@ -7,8 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The template's own code, and the folders of the generated project whose code is copied as it is.
 CODE := answer_checks.py cookiecutter_2_7_is_needed.py hooks tests bench docs $(addprefix '{{cookiecutter.project_slug}}'/,accounts example jobs ops tests manage.py)
-# Tests that share a stack run in the same process: tests/conftest.py.
-PYTEST := $(BIN)/pytest --dist loadgroup
+# Tests that share a stack run in the same process, and what takes longest begins first: tests/conftest.py.
+PYTEST := $(BIN)/pytest --dist loadgroup --no-loadscope-reorder
 # Stacks mostly wait, so two cores have room for three.
 IN_DOCKER := $(PYTEST) --numprocesses 3
 RUFF := $(BIN)/ruff --config pyproject.toml
@@ -23,7 +23,7 @@ check: lint ## Run lint and the cheapest tests: in less than a minute
 	$(BIN)/pytest --quiet --numprocesses 2 tests/test_answer_checks.py tests/test_commits.py tests/test_render.py
 
 test: $(VENV)/installed lint docs quick ## Run all tests; without a Docker engine, those that need one are skipped and named
-	$(IN_DOCKER) tests/smoke tests/faults
+	$(IN_DOCKER) tests/faults tests/smoke
 
 quick: $(VENV)/installed ## Run the tests that need no Docker
 	$(PYTEST) --numprocesses 4 --ignore tests/smoke --ignore tests/faults

@@ -118,10 +118,15 @@ class Stack:
         return self.compose("exec", "--no-TTY", "web", *command).stdout.strip()
 
     def sql(self, query: str) -> list[list[str]]:
-        """Return the rows that PostgreSQL answers, as text. By psql: it costs the machine less than Django's shell."""
-        name = self.folder.name
+        """Return the rows that PostgreSQL answers, as text.
+
+        Without Compose and Django's shell, which take a second of the machine's time.
+        """
+        name, container = self.folder.name, f"{self.environment['COMPOSE_PROJECT_NAME']}-db-1"
         command = ["psql", "--username", name, "--dbname", name, "--quiet", "--csv", "--tuples-only"]
-        done = self.compose("exec", "--no-TTY", "db", *command, "--command", query)
+        done = self.run("docker", "exec", container, *command, "--command", query)
+        if done.returncode:
+            raise StackError(f"{query}:\n{done.stderr}")
         return [line.split(",") for line in done.stdout.splitlines()]
 
     def redis(self, service: str, *command: str) -> str:

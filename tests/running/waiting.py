@@ -12,10 +12,17 @@ class TookTooLong(AssertionError):
 
 
 def wait_for(condition: Callable[[], Value], what: str, seconds: float) -> Value:
-    """Return the first true value of `condition()`. Raises TookTooLong naming `what` after `seconds`."""
-    end = time.monotonic() + seconds
+    """Return the first true value of `condition()`. Raises TookTooLong naming `what` after `seconds`.
+
+    A look that takes long leaves the machine to what it looks at for as long again.
+    """
+    now = time.monotonic()
+    end = now + seconds
     while not (value := condition()):
-        if time.monotonic() > end:
+        looked = now
+        now = time.monotonic()
+        if now > end:
             raise TookTooLong(f"{what}: not within {seconds:g} s")
-        time.sleep(0.2)
+        time.sleep(max(0.2, now - looked))
+        now = time.monotonic()
     return value

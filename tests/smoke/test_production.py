@@ -141,8 +141,9 @@ def test_a_report_is_sent_to_its_owner_only(stack):
             "from accounts.models import User; from jobs import submit; "
             "print(submit('build_report', rows=10, owner=User.objects.get(username='ada')).pk)"
         )
+        status = f"SELECT status FROM jobs_job WHERE id = '{job}'"
         this = f"from jobs.models import Job; job = Job.objects.get(pk={job!r}); "
-        wait_for(lambda: stack.shell(this + "print(job.status)") == "succeeded", "the end of the report", seconds=30)
+        wait_for(lambda: stack.sql(status) == [["succeeded"]], "the end of the report", seconds=30)
         path = stack.shell(this + "print(job.output.name)")
 
         answer = session.get(f"{stack.visitor.url}/jobs/{job}/download/", timeout=30)

@@ -26,7 +26,7 @@ def wait_for_the_seventh_attempt() -> str:
 def leave() -> None:
     raise SystemExit(3)
 """
-ENDED = "from example.models import TaskRun; print(TaskRun.objects.filter(task_id='{task_id}').exists())"
+ENDED = "SELECT count(*) FROM example_taskrun WHERE task_id = '{task_id}'"
 
 
 @pytest.fixture(scope="module", params=["redis", "rabbitmq"])
@@ -65,7 +65,7 @@ def start_again(stack) -> None:
 
 
 def ended(stack, task_id: str) -> bool:
-    return stack.shell(ENDED.format(task_id=task_id)) == "True"
+    return stack.sql(ENDED.format(task_id=task_id)) == [["1"]]
 
 
 def test_a_task_that_ends_in_time_ends(stack):
