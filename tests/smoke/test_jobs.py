@@ -7,7 +7,8 @@ from tests.running.program import Program
 from tests.running.waiting import wait_for
 
 COUNT = """
-SELECT count(*) FROM jobs_job JOIN accounts_user ON accounts_user.id = owner_id WHERE username = '{name}' AND {condition}
+SELECT count(*) FROM jobs_job JOIN accounts_user ON accounts_user.id = owner_id
+WHERE username = '{name}' AND {condition}
 """
 SUBMIT_200 = """
 from accounts.models import User

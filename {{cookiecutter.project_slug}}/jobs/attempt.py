@@ -1,5 +1,6 @@
 """One attempt at a job while it runs: the functions that a job may call, and the thread that renews the lease."""
 
+import _thread
 import logging
 import operator
 import reprlib
@@ -127,8 +128,8 @@ class Attempt:
         self._renew = renew
         self._tried = self._written = self.progress
         self._stop_reason: Exception | None = None
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._renew_lease, name=f"job {job.pk}", daemon=True)
+        self._end, self._thread_ended = threading.Event(), threading.Event()
+        self._thread_has_connection = False
 
     def report_progress(self, latest: Progress) -> None:
         """Remember how far the job is. Raises JobCancelled or LeaseLost if the job must stop."""
@@ -142,7 +143,8 @@ class Attempt:
 
     def __enter__(self) -> "Attempt":
         self._token = _current.set(self)
-        self._thread.start()
+        # Not threading.Thread, whose start() waits until the thread runs. Most jobs take no longer than that.
+        _thread.start_new_thread(self._run_thread, ())
         return self
 
     def __exit__(
@@ -150,7 +152,15 @@ class Attempt:
     ) -> None:
         _current.reset(self._token)
         self._end.set()
-        self._thread.join(timeout=5)
+        if self._thread_has_connection:
+            self._thread_ended.wait(timeout=5)
+
+    def _run_thread(self) -> None:
+        try:
+            self._renew_lease()
+        finally:
+            _close_connection()
+            self._thread_ended.set()
 
     def _renew_lease(self) -> None:
         """Renew the lease whenever a third of it has passed, and write new progress.
@@ -164,6 +174,7 @@ class Attempt:
             if self.progress == self._tried and time.monotonic() < renewed_at + renew_after:
                 continue
             started_at = time.monotonic()
+            self._thread_has_connection = True
             try:
                 cancel_requested = self._write(self.progress)
             except LeaseLost as error:
@@ -178,7 +189,6 @@ class Attempt:
             renewed_at = started_at
             if cancel_requested:
                 self._stop_reason = JobCancelled("cancelled while it was running")
-        _close_connection()
 
     def _write(self, latest: Progress) -> bool:
         """Renew the lease and write the progress. If the progress can't be written, renew the lease without it.

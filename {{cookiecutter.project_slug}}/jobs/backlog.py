@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, DurationField, ExpressionWrapper, F, QuerySet
-from django.db.models.functions import Now
+from django.db.models import Count, DurationField, Exists, ExpressionWrapper, F, IntegerField, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce, Now
+from django.db.models.lookups import LessThan
 
 from jobs.models import Job
 from jobs.queues import names_of
@@ -89,6 +90,35 @@ _PUBLISHED = Select(
 _MARK_PUBLISHED = Update(lambda: (in_database().filter(pk=column("id")), {"published_at": Now(), "publish_error": ""}))
 
 
+_IN_BROKER = Coalesce(
+    Subquery(in_broker().order_by().annotate(all=Value(1)).values("all").annotate(count=Count("pk")).values("count")), 0
+)
+
+
+def _take_only() -> tuple[QuerySet[Job], dict[str, Any]]:
+    due = in_database().filter(run_after__lte=Now()).order_by("run_after").values("pk")
+    has_place = LessThan(_IN_BROKER, Parameter("places", IntegerField()))
+    rows = Job.objects.filter(has_place, ~Exists(due[1:2]), pk=due.select_for_update(skip_locked=True)[:1])
+    return rows, {"published_at": Now(), "publish_error": ""}
+
+
+_TAKE_ONLY = Update(_take_only)
+
+
+def take_only() -> Job | None:
+    """Mark the only job that is due as published, if the broker may have another message.
+
+    One statement does it, so a job starts sooner when there is little to do.
+
+    Returns:
+        The job. None if no job is due, if several are, or if there is no place.
+    """
+    job = next(iter(_TAKE_ONLY(places=_smallest_window())), None)
+    if job:
+        _pace(job.queue).add(1)
+    return job
+
+
 def next_jobs() -> list[Waiting]:
     """Return the jobs that have not been published and are due first, FEW of them at most."""
     return [Waiting(*row) for row in _NEXT()]
@@ -119,7 +149,7 @@ def take(queue: str, due: list[Any] | None = None) -> tuple[list[Job], bool]:
     """
     names = names_of(queue)
     messages = Counter(dict(_PUBLISHED(queue=min(names), alias=max(names))))  # by owner
-    pace = _paces.setdefault(queue, Pace())
+    pace = _pace(queue)
     pace.note(messages.total())
     places = min(BATCH, _window(names, messages.total(), pace) - messages.total())
     if due is None or len(due) > places:
@@ -145,6 +175,15 @@ def _marked(chosen: list[Any]) -> list[Job]:
     return [jobs[pk] for pk in chosen if pk in jobs]
 
 
+def _pace(queue: str) -> Pace:
+    return _paces.setdefault(queue, Pace())
+
+
+def _smallest_window() -> int:
+    """Return how many messages the broker may have at any rate."""
+    return settings.JOBS_MESSAGES_PER_PROCESS * settings.WORKER_CONCURRENCY * settings.WORKER_REPLICAS
+
+
 def _window(names: set[str], messages: int, pace: Pace) -> int:
     """Return how many messages the broker may have: JOBS_MESSAGES_PER_PROCESS for each process of the workers, or as
     many as the workers take in a second, if that is more.
@@ -152,8 +191,7 @@ def _window(names: set[str], messages: int, pace: Pace) -> int:
     There may be more workers than the settings say. Then more jobs run than the settings have processes, and the window
     is JOBS_MESSAGES_PER_PROCESS for each running job.
     """
-    window = settings.JOBS_MESSAGES_PER_PROCESS * settings.WORKER_CONCURRENCY * settings.WORKER_REPLICAS
-    window = max(window, math.ceil(pace.per_second))
+    window = max(_smallest_window(), math.ceil(pace.per_second))
     if messages < window:
         return window
     running = Job.objects.filter(status=Job.Status.RUNNING, queue__in=names).count()

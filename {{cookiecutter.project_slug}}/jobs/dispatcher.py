@@ -34,6 +34,10 @@ REFUSED_DELAY = 60  # seconds until the dispatcher tries again to publish a job 
 RECOVER_INTERVAL = 5.0  # seconds between two looks for jobs whose lease has expired
 
 
+class BrokerDoesNotAnswer(Exception):
+    """The broker is down or hangs, so no job can be published."""
+
+
 def run(stop: threading.Event) -> None:
     """Dispatch jobs until `stop` is set. If the database or the broker is down, keep trying.
 
@@ -88,22 +92,41 @@ def publish_due_jobs() -> bool:
         Whether more due jobs may be waiting for a free place in the broker.
     """
     more = False
-    for queue, due in _due_by_queue():
-        jobs, full = backlog.take(queue, due)
-        for number, job in enumerate(jobs):
-            try:
-                _publish(job)
-            except Exception as error:  # each broker raises errors of its own
-                if _is_connection_error(error):
-                    logger.warning("dispatcher: the broker does not answer, trying again: %r", error)
-                    _put_back(jobs[number:])
-                    return False
-                logger.warning("dispatcher: job %s is not accepted, trying again in a minute: %r", job, error)
-                reason = f"{type(error).__name__}: {error}".replace("\0", "")  # PostgreSQL cannot store NUL in a text
-                _put_back([job], publish_error=reason, run_after=lifecycle.now_plus(REFUSED_DELAY))
-                full = False  # otherwise many such jobs would keep the dispatcher busy
-        more = more or full
+    try:
+        if only := backlog.take_only():
+            _publish_all([only])
+        for queue, due in _due_by_queue():
+            jobs, full = backlog.take(queue, due)
+            # Many jobs that are not accepted would otherwise keep the dispatcher busy.
+            more |= _publish_all(jobs) and full
+    except BrokerDoesNotAnswer as error:
+        logger.warning("dispatcher: the broker does not answer, trying again: %r", error.__cause__)
+        return False
     return more
+
+
+def _publish_all(jobs: list[Job]) -> bool:
+    """Publish jobs that are marked as published. Put back those that the broker does not take.
+
+    Returns:
+        Whether all were accepted.
+
+    Raises:
+        BrokerDoesNotAnswer: The broker is down or hangs. The jobs without a message have been put back.
+    """
+    all_accepted = True
+    for number, job in enumerate(jobs):
+        try:
+            _publish(job)
+        except Exception as error:  # each broker raises errors of its own
+            if _is_connection_error(error):
+                _put_back(jobs[number:])
+                raise BrokerDoesNotAnswer from error
+            logger.warning("dispatcher: job %s is not accepted, trying again in a minute: %r", job, error)
+            reason = f"{type(error).__name__}: {error}".replace("\0", "")  # PostgreSQL cannot store NUL in a text
+            _put_back([job], publish_error=reason, run_after=lifecycle.now_plus(REFUSED_DELAY))
+            all_accepted = False
+    return all_accepted
 
 
 def _due_by_queue() -> Iterator[tuple[str, list[Any] | None]]:

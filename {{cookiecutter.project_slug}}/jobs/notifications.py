@@ -8,6 +8,7 @@ import time
 from django.db import connection
 
 CHANNEL = "jobs"
+NOTIFY = {"postgresql": f"pg_notify('{CHANNEL}', '')"}  # what notifies the dispatcher, in the databases that can
 POLL_INTERVAL = 5.0  # seconds between two polls of a database that notifies the dispatcher in between
 BACKLOG_POLL_INTERVAL = 0.2  # seconds between two polls while jobs wait for a free place in the broker
 POLL_INTERVAL_WITHOUT_NOTIFY = 0.2  # seconds between two polls of a database that cannot
@@ -19,9 +20,9 @@ def notify_dispatcher() -> None:
     PostgreSQL commits the transactions that notify one after the other, which limits how many jobs can be submitted
     per second. https://www.postgresql.org/docs/current/sql-notify.html
     """
-    if connection.vendor == "postgresql":
+    if notify := NOTIFY.get(connection.vendor):
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+            cursor.execute(f"SELECT {notify}")
 
 
 class NotificationListener:
@@ -32,7 +33,7 @@ class NotificationListener:
 
     def wait(self, seconds: float) -> None:
         """Return as soon as a notification arrives, or after this time, POLL_INTERVAL at most. Raises DatabaseError."""
-        if connection.vendor != "postgresql":
+        if connection.vendor not in NOTIFY:
             time.sleep(POLL_INTERVAL_WITHOUT_NOTIFY)
         elif self._connection.connection is None:
             with self._connection.cursor() as cursor:

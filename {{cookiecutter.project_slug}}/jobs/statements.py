@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.db.models import Expression, Field, QuerySet
-from django.db.models.sql import UpdateQuery
+from django.db.models.sql import InsertQuery, UpdateQuery
 from django.db.models.sql.compiler import SQLCompiler
 
 from jobs.models import Job
+from jobs.notifications import NOTIFY
 
 
 class Parameter(Expression):
@@ -88,16 +89,47 @@ class Update:
         query.add_update_values(columns)
         with transaction.atomic():  # Django compiles a subquery with FOR UPDATE only in a transaction
             text, parameters = query.get_compiler(connection=connection).as_sql()
-        everything = Job.objects.order_by().query.get_compiler(connection=connection)
-        everything.as_sql()
-        names = ", ".join(connection.ops.quote_name(field.get_attname()) for field in Job._meta.concrete_fields)
-        returning = f"{text} RETURNING {names}"
-        return Compiled(returning, tuple(parameters), everything, _converters(everything))
+        return _returning_jobs(text, parameters)
 
     def __call__(self, **values: Any) -> list[Job]:
         """Return the jobs that have changed, with these values of the Parameters. Raises DatabaseError."""
-        names = [field.attname for field in Job._meta.concrete_fields]
-        return [Job.from_db(connection.alias, names, row) for row in self._compiled.execute(values)]
+        return [_job(row) for row in self._compiled.execute(values)]
+
+
+class Insert:
+    """A new job. One statement writes the row, reads it, and wakes the dispatcher."""
+
+    def __init__(self, build: Callable[[], Job]) -> None:
+        """Take a function that returns the job, with Parameters as its attributes."""
+        self._build = build
+
+    @cached_property
+    def _compiled(self) -> Compiled:
+        query = InsertQuery(Job)
+        query.insert_values(Job._meta.concrete_fields, [self._build()])
+        [(text, parameters)] = query.get_compiler(connection=connection).as_sql()
+        return _returning_jobs(text, parameters, and_notify=True)
+
+    def __call__(self, **values: Any) -> Job:
+        """Return the job, with these values of the Parameters. Raises DatabaseError."""
+        [row] = self._compiled.execute(values)
+        return _job(row)
+
+
+def _returning_jobs(text: str, parameters: Iterable[Any], and_notify: bool = False) -> Compiled:
+    """Return a statement that reads all columns of the rows that it writes, and may notify the dispatcher."""
+    everything = Job.objects.order_by().query.get_compiler(connection=connection)
+    everything.as_sql()
+    wanted = [connection.ops.quote_name(field.get_attname()) for field in Job._meta.concrete_fields]
+    if and_notify and NOTIFY.get(connection.vendor):
+        wanted.append(NOTIFY[connection.vendor])
+    returning = f"{text} RETURNING {', '.join(wanted)}"
+    return Compiled(returning, tuple(parameters), everything, _converters(everything))
+
+
+def _job(row: Iterable[Any]) -> Job:
+    names = [field.attname for field in Job._meta.concrete_fields]
+    return Job.from_db(connection.alias, names, list(row)[: len(names)])
 
 
 def _converters(compiler: SQLCompiler) -> Any:

@@ -15,7 +15,12 @@ from jobs.arguments import to_json
 from jobs.exceptions import IdempotencyConflict
 from jobs.models import Job
 from jobs.notifications import notify_dispatcher
+from jobs.statements import Insert, column
 from ops.request_id import REQUEST_ID
+
+_SUBMITTED = ["id", "kind", "arguments", "queue", "max_attempts", "request_id"]  # columns that submit() writes
+# The usual job, which starts as soon as possible and has no idempotency key.
+_INSERT = Insert(lambda: Job(owner_id=column("owner"), **{name: column(name) for name in _SUBMITTED}))
 
 
 def submit(
@@ -66,6 +71,9 @@ def submit(
         max_attempts=spec.max_attempts,
         request_id=REQUEST_ID.get(),
     )
+    if run_after is None and not idempotency_key:
+        job.arguments = _store_files(job, arguments)
+        return _INSERT(**{name: getattr(job, name) for name in _SUBMITTED}, owner=job.owner_id)
     if isinstance(run_after, timedelta):
         job.run_after = Now() + run_after  # by the clock of the database
     elif run_after:
@@ -95,8 +103,8 @@ def _get_or_create(job: Job, arguments: dict[str, Any]) -> Job:
     existing = Job.objects.filter(**key).first()
     if not existing:
         job.arguments = _store_files(job, arguments)
-        columns = ["id", "kind", "arguments", "queue", "max_attempts", "request_id", "run_after"]
-        existing, _ = Job.objects.get_or_create(**key, defaults={name: getattr(job, name) for name in columns})
+        columns = {name: getattr(job, name) for name in [*_SUBMITTED, "run_after"]}
+        existing, _ = Job.objects.get_or_create(**key, defaults=columns)
     values = _without_files(arguments)
     if existing.kind != job.kind or values != {name: existing.arguments.get(name) for name in values}:
         raise IdempotencyConflict(f"idempotency key {job.idempotency_key!r} belongs to another job, {existing}")
