@@ -37,11 +37,12 @@ faults: $(VENV)/installed ## Run every fault on each broker and write what is lo
 	$(PYTEST) tests/faults/test_full_load.py --long
 	$(BIN)/python -m tests.faults.report
 
-bench: $(VENV)/installed ## Measure how long a request takes with jobs and without, and a backlog of jobs (needs Docker)
+bench: $(VENV)/installed ## Measure requests with jobs and without, a backlog of jobs, and other engines beside ours (needs Docker)
 	$(BIN)/python -m bench.report
 	$(BIN)/python -m bench.publish
 	$(BIN)/python -m bench.connections
 	$(BIN)/python -m bench.backlog
+	$(BIN)/python -m bench.performance
 
 lint: $(VENV)/installed ## Check the style of all code that contains no Jinja, and the types of the template's own code
 	$(RUFF) check --no-cache $(CODE)
