@@ -8,6 +8,7 @@ from billiard.exceptions import WorkerLostError
 from celery import shared_task
 from celery.exceptions import Reject
 from django.core.management import CommandError
+from django.dispatch import Signal
 from kombu.exceptions import OperationalError
 
 from config.celery import app
@@ -85,6 +86,7 @@ class FakeRequest(dead_letters.Request):
     """The request of a task that has lost its process `retries` times before."""
 
     def __init__(self, retries):
+        self.id = "the task"
         self._request_dict = {"retries": retries}
         self._task = SimpleNamespace(max_retries=5)
         self.rejected = []
@@ -96,6 +98,7 @@ class FakeRequest(dead_letters.Request):
 @pytest.mark.parametrize(("retries", "rejected"), [(4, []), (5, [False])])
 @pytest.mark.parametrize("error", [WorkerLostError("signal 9"), MemoryError()], ids=repr)
 def test_a_task_that_needs_too_much_memory_once_more_than_it_may_is_rejected(monkeypatch, error, retries, rejected):
+    monkeypatch.setattr(dead_letters, "process_lost", Signal())
     monkeypatch.setattr(dead_letters.request.Request, "on_failure", lambda *args, **kwargs: None)
     request = FakeRequest(retries)
 
@@ -105,6 +108,27 @@ def test_a_task_that_needs_too_much_memory_once_more_than_it_may_is_rejected(mon
         request.on_failure(ExceptionInfo())
 
     assert request.rejected == rejected
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [(WorkerLostError("signal 9"), ["the task"]), (MemoryError(), [])], ids=["killed", "no memory"]
+)
+def test_the_death_of_a_process_is_told_to_whoever_wants_to_know(monkeypatch, error, told):
+    monkeypatch.setattr(dead_letters.request.Request, "on_failure", lambda *args, **kwargs: None)
+    lost = []
+
+    def note(task_id, **kwargs):
+        lost.append(task_id)
+
+    monkeypatch.setattr(dead_letters, "process_lost", Signal())
+    dead_letters.process_lost.connect(note)
+
+    try:
+        raise error
+    except Exception:
+        FakeRequest(retries=0).on_failure(ExceptionInfo())
+
+    assert lost == told
 
 
 @pytest.mark.slow
