@@ -33,7 +33,7 @@ smoke: $(VENV)/installed ## Build and start every combination in Docker, and run
 
 faults: $(VENV)/installed ## Run every fault on each broker and write what is lost into docs/faults.md (Docker, about an hour)
 	@rm -f .faults/long.jsonl
-	$(PYTEST) --numprocesses 2 tests/faults --long --deselect tests/faults/test_full_load.py
+	$(IN_DOCKER) tests/faults --long --deselect tests/faults/test_full_load.py
 	$(PYTEST) tests/faults/test_full_load.py --long
 	$(BIN)/python -m tests.faults.report
 

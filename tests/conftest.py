@@ -23,7 +23,7 @@ from tests.running.stack import Stack, engine_answers, give_to_container_user
 SLUG = "smoke_project"  # one for all: their images share the layers
 STARTED = {"stack", "site", "found"}  # fixtures that start something which the tests of a file share
 SHARED_BY_ALL = "found"  # this one is the same for all parameters of its tests
-LONGEST = "test_generated_suite"  # the file whose tests take longest: started last, they would run alone at the end
+LONGEST = {"test_generated_suite", "test_health"}  # files that take long: started last, they would run alone at the end
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     The longest tests come first, so that no process has to wait for them at the end.
     """
-    items.sort(key=lambda item: item.path.stem != LONGEST)
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
         callspec = getattr(item, "callspec", None)
