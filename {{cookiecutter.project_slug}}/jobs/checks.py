@@ -42,11 +42,12 @@ def check_time_limits(app_configs: Any, **kwargs: Any) -> list[Error]:
     return [
         Error(
             f"job {kind.name}: a time limit of {kind.time_limit} seconds is too long",
-            hint=f"The limit must be below the setting MAX_TASK_TIME_LIMIT, which is {longest:g} seconds.",
+            hint="Together with JOBS_TURN_SECONDS it must be below MAX_TASK_TIME_LIMIT: "
+            f"{settings.JOBS_TURN_SECONDS:g} and {longest:g} seconds.",
             id="jobs.E003",
         )
         for kind in registry.all_kinds()
-        if kind.time_limit and kind.time_limit >= longest
+        if kind.time_limit and kind.time_limit + settings.JOBS_TURN_SECONDS >= longest
     ]
 
 

@@ -40,6 +40,16 @@ def test_a_time_limit_that_the_broker_does_not_wait_for_is_found(define, setting
     assert errors() == [f"job endless: a time limit of {int(settings.MAX_TASK_TIME_LIMIT)} seconds is too long"]
 
 
+def test_a_time_limit_that_is_too_long_for_a_job_at_the_end_of_a_turn_is_found(define, settings):
+    settings.JOBS_TURN_SECONDS = 30
+
+    @define(time_limit=int(settings.MAX_TASK_TIME_LIMIT) - 10)
+    def endless():
+        pass
+
+    assert len(errors()) == 1
+
+
 def test_a_field_whose_value_cannot_be_kept_is_found(define):
     class SizeForm(forms.Form):
         size = forms.TypedChoiceField(choices=[("s", "Small")], coerce=lambda key: {key})
