@@ -39,7 +39,7 @@ def submit(
 
     Args:
         kind: The name of a function decorated with @job.
-        owner: The user who may see the job. None if nobody may.
+        owner: The user who may see the job. Only the admin shows a job without an owner.
         idempotency_key: Submitting the same key for the same owner again returns the existing job instead of creating
             a second one, even if the first one has finished. Files and `run_after` are not compared.
         run_after: The job does not start before this moment, which needs a time zone, or before this time from now has
@@ -56,12 +56,14 @@ def submit(
         TypeError: The arguments do not fit the function, or one can't be kept as JSON. Or `run_after` is neither a
             datetime nor a timedelta.
         ValueError: An argument is a number or a model that can't be kept as JSON: infinite, NaN, or not saved. Or
-            `run_after` is a datetime without a time zone.
+            `owner` is not saved, or `run_after` is a datetime without a time zone.
         IdempotencyConflict: The idempotency key belongs to a job of another kind or with other arguments.
     """
     spec = registry.get(kind)
     spec.validate(arguments)
     _validate_run_after(run_after)
+    if owner and owner.pk is None:
+        raise ValueError("owner is not saved in the database")
     arguments = {name: _encoded(kind, name, value) for name, value in arguments.items()}
     job = Job(
         kind=kind,
@@ -106,7 +108,9 @@ def _get_or_create(job: Job, arguments: dict[str, Any]) -> Job:
         columns = {name: getattr(job, name) for name in [*_SUBMITTED, "run_after"]}
         existing, _ = Job.objects.get_or_create(**key, defaults=columns)
     values = _without_files(arguments)
-    if existing.kind != job.kind or values != {name: existing.arguments.get(name) for name in values}:
+    files = arguments.keys() - values.keys()
+    theirs = {name: value for name, value in existing.arguments.items() if name not in files}
+    if existing.kind != job.kind or values != theirs:
         raise IdempotencyConflict(f"idempotency key {job.idempotency_key!r} belongs to another job, {existing}")
     return existing
 

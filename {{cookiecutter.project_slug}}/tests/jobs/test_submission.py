@@ -155,6 +155,28 @@ def test_a_key_is_refused_for_another_job(kind, arguments):
 
 
 @pytest.mark.django_db
+def test_a_key_is_refused_for_a_job_without_an_argument_that_the_first_one_has(define):
+    @define()
+    def export(since, everything=False):
+        pass
+
+    submit("export", since=1, everything=True, idempotency_key="export")
+
+    with pytest.raises(IdempotencyConflict):
+        submit("export", since=1, idempotency_key="export")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("options", [{}, {"idempotency_key": "order 7"}, {"run_after": timedelta(1)}], ids=repr)
+def test_a_user_who_is_not_saved_owns_no_job(ada, options):
+    ada.delete()
+
+    with pytest.raises(ValueError, match="owner"):
+        submit("multiply", x=4, y=5, owner=ada, **options)
+    assert not Job.objects.exists()
+
+
+@pytest.mark.django_db
 def test_the_files_of_a_key_that_was_submitted_before_are_not_saved_again():
     first, second = (submit("shout", text=ContentFile(b"hello", name="a.txt"), idempotency_key="1") for _ in range(2))
 
