@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.core.files.storage import default_storage
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from jobs import lifecycle, registry, stops
 from jobs.attempt import Attempt
@@ -19,13 +19,13 @@ logger = logging.getLogger(__name__)
 
 
 def execute(job_id: str, task_id: str = "") -> None:
-    """Run a job once, if this worker may run it, and then further ones that are as short.
+    """Run a job once, if this worker may run it, and then further jobs of the same kind and owner.
 
     The broker may deliver a message twice, and a job may be cancelled after it was published. In both cases this does
     nothing. The errors of a job are written to its row and not raised, even SystemExit, which would end the process.
 
-    A message costs more than a short job, so the worker goes on with the next job of the same kind and owner until
-    JOBS_TURN_SECONDS have passed. Then it takes a message again, perhaps of another owner.
+    A message costs more than a short job. So when a job has succeeded, the worker goes on with the owner's next one
+    until JOBS_TURN_SECONDS have passed. Then it takes a message again, perhaps of another owner.
 
     Args:
         job_id: The primary key of the job.
@@ -71,11 +71,14 @@ def _execute(job: Job) -> bool:
             return False
         # At the hard time limit the process gets the same signal as when it is stopped. Then the function has already
         # ignored its soft limit.
-        if time.monotonic() - started < limit:
-            lifecycle.release(job)
-        else:
-            lifecycle.mark_failed(job, _too_long(limit))
-        if isinstance(error, Exception):  # The function's clean-up has raised it. The process must end nevertheless.
+        try:
+            if time.monotonic() - started < limit:
+                lifecycle.release(job)
+            else:
+                lifecycle.mark_failed(job, _too_long(limit))
+        except DatabaseError as database_error:  # The process must end nevertheless.
+            logger.warning("job %s waits until its lease has expired: %s", job, database_error)
+        if isinstance(error, Exception):  # The function's clean-up has raised it.
             raise SystemExit from error
         raise
     return False

@@ -270,6 +270,55 @@ def test_a_stop_between_errors_does_not_change_how_many_attempts_there_are(defin
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_process_ends_although_the_database_is_down_when_its_worker_is_stopped(
+    define, published, stop_worker, monkeypatch, caplog
+):
+    def refuse(job):
+        raise OperationalError("the connection is closed")
+
+    monkeypatch.setattr(lifecycle, "release", refuse)
+
+    @define()
+    def interrupted():
+        stop_worker()
+
+    job = submit("interrupted")
+
+    with pytest.raises(SystemExit):
+        execute(str(job.pk))
+
+    assert "waits until its lease has expired: the connection is closed" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_is_released_although_its_clean_up_used_the_connection_of_an_interrupted_query(
+    define, published, stop_worker
+):
+    """PostgreSQL still works on the query, so the clean-up's own query fails, and its error hides the stop."""
+
+    @define(atomic=False)
+    def careless():
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_sleep(30)" if connection.vendor == "postgresql" else "SELECT 1")
+            threading.Event().wait(30)
+        finally:
+            Group.objects.count()
+
+    before = signal.signal(signal.SIGALRM, lambda number, frame: stop_worker())
+    job = submit("careless")
+    try:
+        with pytest.raises(SystemExit):
+            execute(str(job.pk))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+    job.refresh_from_db()
+    assert (job.status, job.interruptions) == ("waiting", 1)
+
+
+@pytest.mark.django_db(transaction=True)
 def test_an_error_of_the_clean_up_after_a_stop_is_a_stop_too(define, published, stop_worker):
     @define()
     def careless():
