@@ -15,7 +15,19 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, DurationField, Exists, ExpressionWrapper, F, IntegerField, QuerySet, Subquery, Value
+from django.db.models import (
+    BooleanField,
+    Count,
+    DurationField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    IntegerField,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+)
 from django.db.models.functions import Coalesce, Now
 from django.db.models.lookups import LessThan
 
@@ -24,12 +36,12 @@ from jobs.queues import names_of
 from jobs.statements import Parameter, Select, Update, column
 
 BATCH = 100  # jobs of one queue that are taken at once, at most
-FEW = 10  # with so many jobs or more, the next ones are looked up owner by owner
+FEW = 10  # If at least so many jobs are due, the next ones are chosen owner by owner.
 PACE_INTERVAL = 0.5  # seconds over which the pace of the workers is measured
 
 
 class Pace:
-    """How many of a queue's jobs the workers start per second, as far as this dispatcher sees it.
+    """How many messages of a queue the workers take per second, as far as this dispatcher sees it.
 
     Jobs of some milliseconds need more messages than jobs of minutes, otherwise workers would wait for the dispatcher.
     """
@@ -48,7 +60,7 @@ class Pace:
             self.per_second, self._taken, self._since = self._taken / passed, 0, time.monotonic()
 
     def add(self, messages: int) -> None:
-        """Note that the broker gets so many more messages."""
+        """Note that the broker gets so many more messages, or does not get them after all if the number is negative."""
         self._left += messages
 
 
@@ -87,7 +99,12 @@ _PUBLISHED = Select(
         .annotate(Count("pk"))
     )
 )
-_MARK_PUBLISHED = Update(lambda: (in_database().filter(pk=column("id")), {"published_at": Now(), "publish_error": ""}))
+_MARK_PUBLISHED = Update(
+    lambda: (
+        in_database().filter(pk=column("id"), run_after__lte=Now()),
+        {"published_at": Now(), "publish_error": ""},
+    )
+)
 
 
 _IN_BROKER = Coalesce(
@@ -162,17 +179,32 @@ def take(queue: str, due: list[Any] | None = None) -> tuple[list[Job], bool]:
 def _marked(chosen: list[Any]) -> list[Job]:
     """Mark the jobs with these primary keys as published, and return them in this order.
 
-    Since they were chosen, another dispatcher may have taken some of them, or a user may have cancelled them. Those are
-    left out.
+    Since they were chosen, another dispatcher or a worker may have taken some of them, or a user may have cancelled
+    them. Those are left out.
     """
     if len(chosen) < FEW:
         return [job for pk in chosen for job in _MARK_PUBLISHED(id=pk)]
     with transaction.atomic():
         # Only by primary key, because with old statistics PostgreSQL would otherwise read the whole backlog.
-        locked = Job.objects.filter(pk__in=chosen).order_by().select_for_update(skip_locked=True)
-        jobs = {job.pk: job for job in locked if job.status == Job.Status.WAITING and not job.published_at}
+        waits = Q(status=Job.Status.WAITING, published_at=None, run_after__lte=Now())
+        locked = Job.objects.filter(pk__in=chosen).order_by()
+        locked = locked.annotate(may_go=ExpressionWrapper(waits, BooleanField()))
+        jobs = {job.pk: job for job in locked.select_for_update(skip_locked=True) if job.may_go}
         Job.objects.filter(pk__in=jobs).update(published_at=Now(), publish_error="")
     return [jobs[pk] for pk in chosen if pk in jobs]
+
+
+def put_back(jobs: list[Job], **columns: Any) -> None:
+    """Let jobs that were not published wait in the database again, unless they were cancelled meanwhile.
+
+    Args:
+        jobs: The jobs, which are marked as published.
+        columns: Further columns to set.
+    """
+    rows = Job.objects.filter(pk__in=[job.pk for job in jobs], status=Job.Status.WAITING)
+    rows.update(published_at=None, **columns)
+    for job in jobs:
+        _pace(job.queue).add(-1)
 
 
 def _pace(queue: str) -> Pace:
@@ -180,7 +212,7 @@ def _pace(queue: str) -> Pace:
 
 
 def _smallest_window() -> int:
-    """Return how many messages the broker may have at any rate."""
+    """Return how many messages the broker may always have, however slow the workers are."""
     return settings.JOBS_MESSAGES_PER_PROCESS * settings.WORKER_CONCURRENCY * settings.WORKER_REPLICAS
 
 
@@ -200,7 +232,7 @@ def _window(names: set[str], messages: int, pace: Pace) -> int:
 
 def _choose(queue: str, places: int, messages: Counter[Any]) -> list[Any]:
     """Return the primary keys of up to `places` due jobs, given how many messages each owner has in the broker."""
-    # Owners with messages may have to wait, so look at as many more.
+    # Owners who have messages may get no place, so look at that many further owners.
     owners = islice(_owners(queue), places + len(messages))
     turns = [(messages[owner], position, owner) for position, owner in enumerate(owners)]
     oldest = {owner: _oldest(queue, owner, places) for _, _, owner in turns}

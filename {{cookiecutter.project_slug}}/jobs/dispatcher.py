@@ -1,7 +1,7 @@
 """The loop of `manage.py dispatch_jobs`, which publishes jobs to the broker.
 
 It works from the rows in the database. If the broker is down, hangs, or has lost all its messages, jobs are delayed but
-not lost. Several dispatchers may run at the same time, because each one locks the rows that it publishes.
+not lost. Several dispatchers may run at the same time, because only one of them can mark a row as published.
 """
 
 import logging
@@ -97,7 +97,7 @@ def publish_due_jobs() -> bool:
             _publish_all([only])
         for queue, due in _due_by_queue():
             jobs, full = backlog.take(queue, due)
-            # Many jobs that are not accepted would otherwise keep the dispatcher busy.
+            # If a job was refused, this waits for the next one. It would otherwise try five times a second.
             more |= _publish_all(jobs) and full
     except BrokerDoesNotAnswer as error:
         logger.warning("dispatcher: the broker does not answer, trying again: %r", error.__cause__)
@@ -120,11 +120,11 @@ def _publish_all(jobs: list[Job]) -> bool:
             _publish(job)
         except Exception as error:  # each broker raises errors of its own
             if _is_connection_error(error):
-                _put_back(jobs[number:])
+                backlog.put_back(jobs[number:])
                 raise BrokerDoesNotAnswer from error
             logger.warning("dispatcher: job %s is not accepted, trying again in a minute: %r", job, error)
             reason = f"{type(error).__name__}: {error}".replace("\0", "")  # PostgreSQL cannot store NUL in a text
-            _put_back([job], publish_error=reason, run_after=lifecycle.now_plus(REFUSED_DELAY))
+            backlog.put_back([job], publish_error=reason, run_after=lifecycle.now_plus(REFUSED_DELAY))
             all_accepted = False
     return all_accepted
 
@@ -149,7 +149,7 @@ def _publish(job: Job) -> None:
     else:
         limit = kind.time_limit or settings.CELERY_TASK_TIME_LIMIT
         soft_limit = kind.soft_time_limit or settings.CELERY_TASK_SOFT_TIME_LIMIT
-        # Another job may start when this much time has passed: executor.execute().
+        # The last job of a turn may start this much later than the first one: executor.execute().
         options["time_limit"] = limit + settings.JOBS_TURN_SECONDS
         options["soft_time_limit"] = soft_limit + settings.JOBS_TURN_SECONDS
     execute_job.apply_async((str(job.pk),), queue=companion(job.queue), **options)
@@ -161,12 +161,6 @@ def _is_connection_error(error: Exception) -> bool:
     # To kombu, a KeyError is a connection error of Redis. To Celery, it is a queue that does not exist.
     is_known = isinstance(cause, (OperationalError, OSError, *broker.connection_errors))
     return is_known and not isinstance(cause, KeyError)
-
-
-def _put_back(jobs: list[Job], **columns: Any) -> None:
-    """Let jobs wait in the database again, unless they were cancelled meanwhile. Set these columns as well."""
-    rows = Job.objects.filter(pk__in=[job.pk for job in jobs], status=Job.Status.WAITING)
-    rows.update(published_at=None, **columns)
 
 
 def republish_lost_jobs() -> None:

@@ -268,6 +268,38 @@ def test_everybody_has_a_turn_although_there_are_more_owners_than_places(publish
     assert len(published) == 10
 
 
+@pytest.mark.django_db(transaction=True)
+def test_after_an_outage_the_broker_gets_no_more_messages_than_before(monkeypatch, published):
+    """Jobs that the broker did not take were not taken by workers either, so workers are not as fast as it seems."""
+    accept = execute_job.apply_async
+
+    def refuse(*arguments, **options):
+        raise BrokerError("connection refused")
+
+    for number in range(40):
+        submit("multiply", x=number, y=0)
+    monkeypatch.setattr(backlog, "PACE_INTERVAL", 0)
+    monkeypatch.setattr(execute_job, "apply_async", refuse)
+    for _ in range(5):
+        dispatcher.publish_due_jobs()
+
+    monkeypatch.setattr(execute_job, "apply_async", accept)
+    dispatcher.publish_due_jobs()
+
+    assert len(published) == backlog._smallest_window()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("count", [1, 20])
+def test_a_job_that_waits_for_its_next_attempt_by_now_is_not_published(published, settings, count):
+    settings.JOBS_MESSAGES_PER_PROCESS = 100
+    chosen = [submit("multiply", x=number, y=0).pk for number in range(count)]
+    Job.objects.update(run_after=timezone.now() + timedelta(minutes=1))
+
+    assert backlog.take("", chosen)[0] == []
+    assert not Job.objects.exclude(published_at=None).exists()
+
+
 # --- Waiting ------------------------------------------------------------------------------------------------------
 
 
