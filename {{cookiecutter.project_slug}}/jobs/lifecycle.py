@@ -13,10 +13,10 @@
     running → cancelled            cancel asks the job to stop, and mark_cancelled follows when it has stopped
     failed, cancelled → waiting    retry: somebody wants the job to run again
 
-`attempts` counts the claims and is the fencing token: a worker that was thought dead and comes back writes nothing,
-because the row has another number by then. `interruptions` counts the attempts that `release` has ended. They do not
-count against `max_attempts`, so a long job survives any number of deploys. All times come from the database, because
-the clocks of machines differ.
+`attempts` counts the claims and is the fencing token. A worker that was thought dead and comes back writes nothing,
+because its UPDATE matches only a running row with the number of its attempt. `interruptions` counts the attempts that
+`release` has ended. They do not count against `max_attempts`, so a long job survives any number of deploys. All times
+that are compared come from the database, because the clocks of machines differ.
 """
 
 import logging
@@ -66,7 +66,7 @@ def _started() -> dict[str, Any]:
 
 
 def _next_of(owner: Q) -> QuerySet[Job]:
-    """Return the oldest due job that has no message, in the same queue and of this owner, if it is of the same kind."""
+    """Return the owner's oldest due job in the same queue that has no message. None if it is of another kind."""
     due = Job.objects.filter(_NOW_DUE, owner, queue=column("queue"), published_at=None).order_by("run_after")
     oldest = due.select_for_update(skip_locked=True).values("pk")[:1]
     return Job.objects.filter(pk=oldest, kind=column("kind"))
@@ -99,8 +99,8 @@ def claim_next(job: Job) -> Job | None:
     """Start the next attempt at the job that is next after `job`, without a message for it.
 
     Returns:
-        The running job. None if none is due in this queue that has no message, or if the next one of the same owner is
-        of another kind.
+        The running job. None if the owner has no due job without a message in this queue, or if the next one is of
+        another kind.
     """
     same = {"queue": job.queue, "kind": job.kind, "task_id": job.task_id, "lease": _lease()}
     if job.owner_id is None:
@@ -211,7 +211,7 @@ def schedule_retry(job: Job, error: str) -> None:
     """
     delay = 1 + get_exponential_backoff_interval(2, job.counted_attempts, MAX_RETRY_DELAY, full_jitter=True)
     _end_attempt(_held_by(job), error, delay, failed=LAST_ATTEMPT)
-    notify_dispatcher()  # it may sleep for longer than the delay
+    notify_dispatcher()  # otherwise it may sleep for longer than the delay
 
 
 def release(job: Job) -> None:
@@ -279,5 +279,5 @@ def _recover(rows: QuerySet[Job], reason: str) -> int:
     error = Case(When(LAST_ATTEMPT, then=Value(f"{reason}, at the last attempt")), default=Value(reason))
     recovered = _end_attempt(rows, error, 0, failed=LAST_ATTEMPT)
     if recovered:
-        logger.warning("%d jobs had lost their worker: they wait again, or failed at their last attempt", recovered)
+        logger.warning("%d jobs had lost their worker: they wait again, or have failed or been cancelled", recovered)
     return recovered

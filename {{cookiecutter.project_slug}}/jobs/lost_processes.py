@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 def recover_job(task_id: str, **kwargs: Any) -> None:
     """Receiver of process_lost: recover the job that the process was running, if it was one.
 
-    This is the worker's main process, which must go on whether the database answers or not. Hence the thread.
+    This runs in the worker's main process, which must not wait for the database. So a thread does the work.
     """
     threading.Thread(target=_recover, args=[task_id], name=f"recover the job of {task_id}", daemon=True).start()
 

@@ -12,7 +12,7 @@ class Job(models.Model):
     """A piece of work, from its submission until it is deleted. Only jobs/lifecycle.py changes its status."""
 
     class Status(models.TextChoices):
-        """The states of a job. The last three are final until somebody retries the job."""
+        """The states of a job. The last three are final, unless somebody retries a failed or cancelled job."""
 
         WAITING = "waiting"
         RUNNING = "running"

@@ -26,12 +26,12 @@ class Parameter(Expression):
         self.name = name
 
     def as_sql(self, compiler: SQLCompiler, connection: Any) -> Any:
-        """Return a placeholder, and this as what belongs there. Django calls this when it compiles the query."""
+        """Return a placeholder, and this object as its parameter: Compiled.execute() puts the value in its place."""
         return "%s", [self]
 
 
 def column(name: str) -> Parameter:
-    """Return a Parameter that is called as this column of jobs and has its type."""
+    """Return a Parameter that has the name and the type of this column of jobs."""
     return Parameter(name, Job._meta.get_field(name))  # type: ignore[arg-type]  # none of them is a relation's other end
 
 
@@ -40,7 +40,7 @@ class Compiled(NamedTuple):
 
     text: str
     parameters: tuple[Any, ...]  # Parameters, and values that never differ
-    compiler: SQLCompiler  # of a query with the columns that the statement returns
+    compiler: SQLCompiler  # of a SELECT of the columns that the statement returns: it can convert their values
     converters: Any
 
     def execute(self, values: dict[str, Any]) -> list[Any]:
@@ -76,7 +76,7 @@ class Select:
 
 
 class Update:
-    """A change of jobs. One statement changes the rows and reads what they are then."""
+    """A change of jobs. The same statement changes the rows and returns them with their new values."""
 
     def __init__(self, build: Callable[[], tuple[QuerySet[Job], dict[str, Any]]]) -> None:
         """Take a function that returns the rows, and what they are set to by column, both with Parameters."""

@@ -8,8 +8,8 @@ JOBS_LEASE_SECONDS = 60
 # If the workers take more in a second, because the jobs are short, so many wait there. All others wait in the database,
 # where owners take turns. With more, a new job waits longer behind the jobs of others.
 JOBS_MESSAGES_PER_PROCESS = 4
-# After a job, a worker goes on with further ones of the same kind and owner, without a message for each, until this
-# time (seconds) has passed since it took the message. So short jobs cost less. With more, others wait longer.
+# When a job has succeeded, its worker starts further ones of the same kind and owner without a message for each, until
+# this time (seconds) has passed since it took the message. So short jobs cost less. With more, others wait longer.
 JOBS_TURN_SECONDS = 0.2
 # A job that still waits this long (seconds) after it was published, and has no message in the broker, is published
 # again.
