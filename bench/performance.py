@@ -28,8 +28,8 @@ from tests.running.stack import Stack, engine_answers
 from tests.running.waiting import wait_for
 
 ENGINES = Path(__file__).with_name("engines")
-IDLE_SECONDS = 60
-LATENCIES = 100  # jobs that are submitted one after the other
+IDLE_SECONDS = 30
+LATENCIES = 60  # jobs that are submitted one after the other
 
 SUBMIT = """
 import time, django
@@ -232,7 +232,7 @@ class Bench:
         found["CPU of workers and dispatcher per job (ms)"] = (sum(used.values()) - used["db"]) / self.jobs * 1000
         found["CPU of PostgreSQL per job (ms)"] = used["db"] / self.jobs * 1000
 
-        time.sleep(30)  # PostgreSQL counts later what idle connections have done
+        time.sleep(20)  # PostgreSQL counts later what idle connections have done
         idle = sum(self.cpu(service) for service in services[:-1])
         transactions = self.transactions(engine.database)
         time.sleep(IDLE_SECONDS)
