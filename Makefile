@@ -31,7 +31,7 @@ quick: $(VENV)/installed ## Run the tests that need no Docker
 smoke: $(VENV)/installed ## Build and start every combination in Docker, and run a task in it
 	$(IN_DOCKER) tests/smoke
 
-faults: $(VENV)/installed ## Run every fault on each broker and write what is lost into docs/faults.md (Docker, about an hour)
+faults: $(VENV)/installed ## Run every fault on each broker and write what is lost into docs/faults.md (Docker, 45 minutes)
 	@rm -f .faults/long.jsonl
 	$(IN_DOCKER) tests/faults --long --deselect tests/faults/test_full_load.py
 	$(PYTEST) tests/faults/test_full_load.py --long
