@@ -177,11 +177,6 @@ class Bench:
         done = self.stack.run("docker", "exec", self.container(service), "sh", "-c", CPU_USED, check=True)
         return int(done.stdout) / 1e9
 
-    def transactions(self, database: str) -> int:
-        """Return how many transactions there were, as seen from another database."""
-        query = f"SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = '{database}'"
-        return int(self.sql(query, "postgres")[0])
-
     def let_work(self, engine: Engine) -> None:
         """Stop the workers of the other engines, and start those of this one."""
         self.docker("stop", *[name for other in self.engines for name in (other.worker, *other.others)])
@@ -232,13 +227,10 @@ class Bench:
         found["CPU of workers and dispatcher per job (ms)"] = (sum(used.values()) - used["db"]) / self.jobs * 1000
         found["CPU of PostgreSQL per job (ms)"] = used["db"] / self.jobs * 1000
 
-        time.sleep(20)  # PostgreSQL counts later what idle connections have done
         idle = sum(self.cpu(service) for service in services[:-1])
-        transactions = self.transactions(engine.database)
         time.sleep(IDLE_SECONDS)
-        minutes = IDLE_SECONDS / 60
-        found["idle: CPU per minute (s)"] = (sum(self.cpu(service) for service in services[:-1]) - idle) / minutes
-        found["idle: transactions per minute"] = (self.transactions(engine.database) - transactions) / minutes
+        used_idle = sum(self.cpu(service) for service in services[:-1]) - idle
+        found["idle: CPU per minute (s)"] = used_idle * 60 / IDLE_SECONDS
         return found
 
     def measure_tasks(self, settings: str) -> dict[str, float]:
