@@ -99,14 +99,9 @@ _PUBLISHED = Select(
         .annotate(Count("pk"))
     )
 )
-_MARK_PUBLISHED = Update(
-    lambda: (
-        in_database().filter(pk=column("id"), run_after__lte=Now()),
-        {"published_at": Now(), "publish_error": ""},
-    )
-)
-
-
+# The columns of a job that goes to the broker.
+_PUBLISHED_NOW: dict[str, Any] = {"published_at": Now(), "publish_error": ""}
+_MARK_PUBLISHED = Update(lambda: (in_database().filter(pk=column("id"), run_after__lte=Now()), _PUBLISHED_NOW))
 _IN_BROKER = Coalesce(
     Subquery(in_broker().order_by().annotate(all=Value(1)).values("all").annotate(count=Count("pk")).values("count")), 0
 )
@@ -116,7 +111,7 @@ def _take_only() -> tuple[QuerySet[Job], dict[str, Any]]:
     due = in_database().filter(run_after__lte=Now()).order_by("run_after").values("pk")
     has_place = LessThan(_IN_BROKER, Parameter("places", IntegerField()))
     rows = Job.objects.filter(has_place, ~Exists(due[1:2]), pk=due.select_for_update(skip_locked=True)[:1])
-    return rows, {"published_at": Now(), "publish_error": ""}
+    return rows, _PUBLISHED_NOW
 
 
 _TAKE_ONLY = Update(_take_only)
@@ -128,7 +123,7 @@ def take_only() -> Job | None:
     One statement does it, so a job starts sooner when there is little to do.
 
     Returns:
-        The job. None if no job is due, if several are, or if there is no place.
+        The job. None if no job is due, if several jobs are due, or if the broker has as many messages as it may have.
     """
     job = next(iter(_TAKE_ONLY(places=_smallest_window())), None)
     if job:
@@ -190,7 +185,7 @@ def _marked(chosen: list[Any]) -> list[Job]:
         locked = Job.objects.filter(pk__in=chosen).order_by()
         locked = locked.annotate(may_go=ExpressionWrapper(waits, BooleanField()))
         jobs = {job.pk: job for job in locked.select_for_update(skip_locked=True) if job.may_go}
-        Job.objects.filter(pk__in=jobs).update(published_at=Now(), publish_error="")
+        Job.objects.filter(pk__in=jobs).update(**_PUBLISHED_NOW)
     return [jobs[pk] for pk in chosen if pk in jobs]
 
 

@@ -134,8 +134,10 @@ def _due_by_queue() -> Iterator[tuple[str, list[Any] | None]]:
     next_jobs = backlog.next_jobs()
     due = [job for job in next_jobs if job.due_in <= timedelta()]
     if len(due) == backlog.FEW:
-        yield from ((queue, None) for queue in backlog.queues())
-    for queue in dict.fromkeys(job.queue for job in due) if len(due) < backlog.FEW else ():
+        for queue in backlog.queues():
+            yield queue, None
+        return
+    for queue in dict.fromkeys(job.queue for job in due):
         yield queue, [job.pk for job in due if job.queue == queue]
 
 

@@ -16,6 +16,8 @@ from django.db.models.sql.compiler import SQLCompiler
 from jobs.models import Job
 from jobs.notifications import NOTIFY
 
+_COLUMNS = [field.get_attname() for field in Job._meta.concrete_fields]
+
 
 class Parameter(Expression):
     """Stands for a value that a statement gets when it is executed."""
@@ -120,7 +122,7 @@ def _returning_jobs(text: str, parameters: Iterable[Any], and_notify: bool = Fal
     """Return a statement that reads all columns of the rows that it writes, and may notify the dispatcher."""
     everything = Job.objects.order_by().query.get_compiler(connection=connection)
     everything.as_sql()
-    wanted = [connection.ops.quote_name(field.get_attname()) for field in Job._meta.concrete_fields]
+    wanted = [connection.ops.quote_name(name) for name in _COLUMNS]
     if and_notify and NOTIFY.get(connection.vendor):
         wanted.append(NOTIFY[connection.vendor])
     returning = f"{text} RETURNING {', '.join(wanted)}"
@@ -128,8 +130,7 @@ def _returning_jobs(text: str, parameters: Iterable[Any], and_notify: bool = Fal
 
 
 def _job(row: Iterable[Any]) -> Job:
-    names = [field.attname for field in Job._meta.concrete_fields]
-    return Job.from_db(connection.alias, names, list(row)[: len(names)])
+    return Job.from_db(connection.alias, _COLUMNS, list(row)[: len(_COLUMNS)])
 
 
 def _converters(compiler: SQLCompiler) -> Any:

@@ -223,6 +223,14 @@ def stop_worker(monkeypatch):
     return lambda: billiard.common._shutdown_cleanup(signal.SIGUSR2, None)  # a signal whose handler nobody needs
 
 
+@pytest.fixture
+def handle_alarm():
+    """A function that sets what handles SIGALRM during the test."""
+    before = signal.getsignal(signal.SIGALRM)
+    yield lambda handle: signal.signal(signal.SIGALRM, handle)
+    signal.signal(signal.SIGALRM, before)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_six_stops_use_up_no_attempt_and_the_job_succeeds_in_the_seventh(define, published, stop_worker):
     stops = iter([True] * 6 + [False])
@@ -292,7 +300,7 @@ def test_a_process_ends_although_the_database_is_down_when_its_worker_is_stopped
 
 @pytest.mark.django_db(transaction=True)
 def test_a_job_is_released_although_its_clean_up_used_the_connection_of_an_interrupted_query(
-    define, published, stop_worker
+    define, published, stop_worker, handle_alarm
 ):
     """PostgreSQL still works on the query, so the clean-up's own query fails, and its error hides the stop."""
 
@@ -306,13 +314,10 @@ def test_a_job_is_released_although_its_clean_up_used_the_connection_of_an_inter
         finally:
             Group.objects.count()
 
-    before = signal.signal(signal.SIGALRM, lambda number, frame: stop_worker())
+    handle_alarm(lambda number, frame: stop_worker())
     job = submit("careless")
-    try:
-        with pytest.raises(SystemExit):
-            execute(str(job.pk))
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    with pytest.raises(SystemExit):
+        execute(str(job.pk))
 
     job.refresh_from_db()
     assert (job.status, job.interruptions) == ("waiting", 1)
@@ -339,7 +344,7 @@ def test_an_error_of_the_clean_up_after_a_stop_is_a_stop_too(define, published, 
 @pytest.mark.parametrize("atomic", [True, False])
 @pytest.mark.parametrize(("reason", "status"), [("stop", "waiting"), ("time limit", "failed")])
 def test_a_signal_in_the_middle_of_a_query_ends_the_attempt_at_once(
-    define, published, stop_worker, reason, status, atomic
+    define, published, stop_worker, handle_alarm, reason, status, atomic
 ):
     """PostgreSQL still works on the query then, so its connection takes no other one. SQLite ends its query first."""
 
@@ -357,13 +362,10 @@ def test_a_signal_in_the_middle_of_a_query_ends_the_attempt_at_once(
             cursor.execute("SELECT pg_sleep(30)" if connection.vendor == "postgresql" else "SELECT 1")
         threading.Event().wait(30)
 
-    before = signal.signal(signal.SIGALRM, handle)
+    handle_alarm(handle)
     job = submit("query")
-    try:
-        with suppress(SystemExit):
-            execute(str(job.pk))
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    with suppress(SystemExit):
+        execute(str(job.pk))
 
     job.refresh_from_db()
     assert job.status == status
