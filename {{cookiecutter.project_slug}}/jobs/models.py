@@ -12,7 +12,7 @@ class Job(models.Model):
     """A piece of work, from its submission until it is deleted. Only jobs/lifecycle.py changes its status."""
 
     class Status(models.TextChoices):
-        """The states of a job. The last three are final, unless somebody retries a failed or cancelled job."""
+        """The states of a job. A job in one of the last three has ended. A failed or cancelled one can be retried."""
 
         WAITING = "waiting"
         RUNNING = "running"

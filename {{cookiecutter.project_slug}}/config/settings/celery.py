@@ -110,7 +110,7 @@ MAX_TASK_TIME_LIMIT = CONSUMER_TIMEOUT
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 # A worker that has lost its network connects again before RabbitMQ knows that the old connection is gone. Celery's
 # default is an exclusive queue for remote control, which belongs to the old connection, so the worker would end. This
-# queue outlives a worker, and RabbitMQ deletes it when nobody has used it for ten seconds.
+# queue does not belong to a connection. RabbitMQ deletes it ten seconds after its worker has ended.
 CELERY_CONTROL_QUEUE_EXCLUSIVE = False
 CELERY_CONTROL_QUEUE_DURABLE = True
 
