@@ -9,7 +9,6 @@ import argparse
 import os
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,7 +23,7 @@ from cookiecutter.main import cookiecutter
 
 from tests.answers import TEMPLATE
 from tests.running import server
-from tests.running.stack import Stack, engine_answers
+from tests.running.stack import Stack, StackError, engine_answers
 from tests.running.waiting import wait_for
 
 ENGINES = Path(__file__).with_name("engines")
@@ -141,17 +140,8 @@ class Bench:
         self.stack, self.broker, self.jobs = stack, broker, jobs
         self.engines = [ours(broker), *(PEERS if broker == "redis" else [])]
 
-    def container(self, service: str) -> str:
-        return f"{self.stack.environment['COMPOSE_PROJECT_NAME']}-{service}-1"
-
-    def sql(self, query: str, database: str) -> list[str]:
-        """Return the values of the first row."""
-        command = ["psql", "--username", "my_project", "--dbname", database, "--quiet", "--csv", "--tuples-only"]
-        done = self.stack.run("docker", "exec", self.container("db"), *command, "--command", query, check=True)
-        return done.stdout.strip().split(",")
-
     def python(self, service: str, code: str) -> str:
-        command = ["docker", "exec", "--interactive", self.container(service), "python", "-"]
+        command = ["docker", "exec", "--interactive", self.stack.container(service), "python", "-"]
         return self.stack.run(*command, input=code, check=True).stdout
 
     def submit(self, engine: Engine, count: int) -> float:
@@ -160,21 +150,21 @@ class Bench:
 
     def all_done(self, engine: Engine) -> None:
         query = f"SELECT count(*) FROM ({engine.work}) AS work WHERE finished IS NULL"
-        wait_for(lambda: self.sql(query, engine.database) == ["0"], "the end of all jobs", seconds=300)
+        wait_for(lambda: self.stack.sql(query, engine.database) == [["0"]], "the end of all jobs", seconds=300)
         time.sleep(2)
 
     def wait_for_tables(self, engine: Engine) -> None:
         def are_there() -> bool:
             try:
-                return bool(self.sql(f"SELECT count(*) FROM ({engine.work}) AS work", engine.database))
-            except subprocess.CalledProcessError:
+                return bool(self.stack.sql(f"SELECT count(*) FROM ({engine.work}) AS work", engine.database))
+            except StackError:
                 return False
 
         wait_for(are_there, f"the tables of {engine.name}", seconds=60)
 
     def cpu(self, service: str) -> float:
         """Return the seconds of CPU that the service has used."""
-        done = self.stack.run("docker", "exec", self.container(service), "sh", "-c", CPU_USED, check=True)
+        done = self.stack.run("docker", "exec", self.stack.container(service), "sh", "-c", CPU_USED, check=True)
         return int(done.stdout) / 1e9
 
     def let_work(self, engine: Engine) -> None:
@@ -184,7 +174,7 @@ class Bench:
 
     def docker(self, action: str, *services: str) -> None:
         """Start or stop services. Not by Compose, which waits for those on which they depend, to be healthy again."""
-        self.stack.run("docker", action, *[self.container(service) for service in services], check=True)
+        self.stack.run("docker", action, *[self.stack.container(service) for service in services], check=True)
 
     def pause(self, action: str, status: str) -> None:
         """Pause or unpause all containers that have this status."""
@@ -197,29 +187,27 @@ class Bench:
     def measure(self, engine: Engine) -> dict[str, float]:
         """Return the numbers of one round, by the name of their column."""
         found: dict[str, float] = {}
-        self.sql(engine.empty, engine.database)
+        self.stack.sql(engine.empty, engine.database)
         self.docker("stop", engine.worker)
         found["submitted per second, workers stopped"] = self.submit(engine, self.jobs)
         services = [engine.worker, *engine.others, "db"]
-        self.sql("ANALYZE", engine.database)  # as autovacuum does within a minute
+        self.stack.sql("ANALYZE", engine.database)  # as autovacuum does within a minute
         self.docker("start", engine.worker)
         self.all_done(engine)
         timing = f"SELECT count(*), extract(epoch FROM max(finished) - min(started)) FROM ({engine.work}) AS work"
-        count, took = self.sql(timing, engine.database)
+        [[count, took]] = self.stack.sql(timing, engine.database)
         found["worked off per second"] = int(count) / float(took)
 
-        self.sql(engine.empty, engine.database)
+        self.stack.sql(engine.empty, engine.database)
         code = SUBMIT_ONE_BY_ONE.format(imports=engine.imports, work=engine.work, count=LATENCIES)
         began = [float(line) for line in self.python(engine.web, code).split()]
-        times = (
-            f"SELECT string_agg(extract(epoch FROM finished)::text, ' ' ORDER BY finished) FROM ({engine.work}) AS work"
-        )
-        finished = [float(it) for it in self.sql(times, engine.database)[0].split()]
+        times = f"SELECT extract(epoch FROM finished) FROM ({engine.work}) AS work ORDER BY finished"
+        finished = [float(it) for [it] in self.stack.sql(times, engine.database)]
         took_ms = sorted((end - begin) * 1000 for begin, end in zip(began, finished, strict=True))
         found["submit to finished, p50 (ms)"] = statistics.median(took_ms)
         found["p95 (ms)"] = took_ms[int(len(took_ms) * 0.95)]
 
-        self.sql(engine.empty, engine.database)
+        self.stack.sql(engine.empty, engine.database)
         before = {service: self.cpu(service) for service in services}
         found["submitted per second, workers run"] = self.submit(engine, self.jobs)
         self.all_done(engine)
@@ -237,13 +225,13 @@ class Bench:
         """Return how fast a worker with these settings works off plain tasks with a single query."""
         self.stack.environment["WORKER_SETTINGS"] = settings
         self.stack.compose("up", "--detach", "--no-deps", "--no-start", "--force-recreate", "worker")
-        self.sql("DELETE FROM example_taskrun", "my_project")
+        self.stack.sql("DELETE FROM example_taskrun")
         imports = "from example.tasks import one_query\nsubmit = one_query.delay"
         self.python("web", SUBMIT.format(imports=imports, count=self.jobs))
         self.docker("start", "worker")
         count = "SELECT count(*) FROM example_taskrun WHERE task_name = 'one_query'"
-        wait_for(lambda: self.sql(count, "my_project") == [str(self.jobs + 1)], "the end of all tasks", seconds=300)
-        [took] = self.sql(TASKS_TOOK, "my_project")
+        wait_for(lambda: self.stack.sql(count) == [[str(self.jobs + 1)]], "the end of all tasks", seconds=300)
+        [[took]] = self.stack.sql(TASKS_TOOK)
         return {"worked off per second": self.jobs / float(took)}
 
 
@@ -266,7 +254,7 @@ def started(broker: str, jobs: int) -> Iterator[Bench]:
                 stack.environment["COMPOSE_FILE"] += f"{os.pathsep}{ENGINES / 'compose.yaml'}"
                 stack.compose("build", "procrastinate")
                 for peer in PEERS:
-                    bench.sql(f"CREATE DATABASE {peer.database}", "postgres")
+                    bench.stack.sql(f"CREATE DATABASE {peer.database}", "postgres")
                     stack.compose("up", "--detach", "--no-deps", peer.web)
                     bench.wait_for_tables(peer)
                     stack.compose("up", "--detach", "--no-deps", "--no-start", peer.worker)

@@ -117,14 +117,18 @@ class Stack:
         command = ["python", "manage.py", "shell", "--verbosity", "0", "--command", code]
         return self.compose("exec", "--no-TTY", "web", *command).stdout.strip()
 
-    def sql(self, query: str) -> list[list[str]]:
-        """Return the rows that PostgreSQL answers, as text.
+    def container(self, service: str) -> str:
+        """Return the name of the service's first container."""
+        return f"{self.environment['COMPOSE_PROJECT_NAME']}-{service}-1"
 
-        Without Compose and Django's shell, which take a second of the machine's time.
+    def sql(self, query: str, database: str = "") -> list[list[str]]:
+        """Return the rows that PostgreSQL answers, as text, from the project's database if no other one is named.
+
+        Without Compose and Django's shell, which take a second of the machine's time. Raises StackError.
         """
-        name, container = self.folder.name, f"{self.environment['COMPOSE_PROJECT_NAME']}-db-1"
-        command = ["psql", "--username", name, "--dbname", name, "--quiet", "--csv", "--tuples-only"]
-        done = self.run("docker", "exec", container, *command, "--command", query)
+        name = self.folder.name
+        command = ["psql", "--username", name, "--dbname", database or name, "--quiet", "--csv", "--tuples-only"]
+        done = self.run("docker", "exec", self.container("db"), *command, "--command", query)
         if done.returncode:
             raise StackError(f"{query}:\n{done.stderr}")
         return [line.split(",") for line in done.stdout.splitlines()]
