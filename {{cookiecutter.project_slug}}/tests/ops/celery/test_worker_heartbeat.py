@@ -1,6 +1,7 @@
 """A worker's heartbeat: ops/celery/worker_heartbeat.py."""
 
 import os
+import threading
 import time
 from collections import defaultdict
 from types import SimpleNamespace
@@ -225,14 +226,18 @@ def test_a_workers_connections_are_of_this_kind(worker):
 
 
 def test_the_probe_says_whether_messages_wait(worker, monkeypatch):
-    """The worker of the test is told to take none."""
+    """The worker of the test is told to take none. It does so in its own thread, so the test waits until it has."""
     probe = BrokerProbe()
-    probe.ask()
-    assert probe.answers
-    assert not probe.messages_wait
+    wait_for(lambda: probe.ask() or (probe.answers and not probe.messages_wait), "an empty queue")
+    takes_none = threading.Event()
 
-    worker.consumer.call_soon(worker.consumer.task_consumer.cancel)
+    def cancel():
+        worker.consumer.task_consumer.cancel()
+        takes_none.set()
+
+    worker.consumer.call_soon(cancel)
     try:
+        assert takes_none.wait(30), "the worker still takes messages"
         nothing.delay()
         wait_for(lambda: probe.ask() or probe.messages_wait, "the message that waits")
     finally:
