@@ -112,7 +112,13 @@ def observe(stack: Stack, sent: str) -> SimpleNamespace:
     stack.signal("worker", "SIGCONT", "pool")
     it.healthy = seconds_until(lambda container: health(container) == "healthy", broken)
 
-    stack.compose("exec", "--no-TTY", "worker", "celery", "-A", "config", "control", "stop_consuming")
+    def consumes_nothing() -> bool:
+        """RabbitMQ may give the command to the connection that the worker lost, until it knows that it is gone."""
+        to = ["--destination", f"worker@{workers[1][:12]}"]
+        command = ["docker", "exec", workers[1], "celery", "-A", "config", "control", *to, "stop_consuming"]
+        return stack.run(*command).returncode == 0
+
+    wait_for(consumes_nothing, "the worker's answer", 120)
     for container in [workers[0], *ids["dispatcher"], *ids["beat"]]:
         stack.run("docker", "exec", container, "python", "-c", STOP_MAIN, check=True)
     stack.shell(SEND_SLOW)
