@@ -43,6 +43,7 @@ bench: $(VENV)/installed ## Measure requests with jobs and without, a backlog of
 	$(BIN)/python -m bench.connections
 	$(BIN)/python -m bench.backlog
 	$(BIN)/python -m bench.performance
+	$(BIN)/python -m bench.saturation
 
 lint: $(VENV)/installed ## Check the style of all code that contains no Jinja, and the types of the template's own code
 	$(RUFF) check --no-cache $(CODE)

@@ -25,7 +25,7 @@ OPTIONS = {name: _choices(CONTEXT[name]) for name in PROMPTS if _choices(CONTEXT
 # The prompts whose choices bring packages.
 PACKAGE_PROMPTS = ("broker", "result_backend", "beat", "jobs")
 # The prompts that Python code differs by.
-CODE_PROMPTS = ("result_backend", "broker", "beat", "jobs", "web_proxy")  # in this order, nine pairs suffice
+CODE_PROMPTS = ("result_backend", "broker", "beat", "jobs", "web_proxy", "worker_pools")  # nine pairs suffice
 
 
 def every(*names: str) -> list[Answers]:
@@ -69,12 +69,14 @@ def every_with_others(*names: str) -> list[Answers]:
     rows = every()
     meetings = _meetings(2, rows)
     missing = _union(meetings)
+    left = every(*names)
     taken = []
-    for wanted in every(*names):
-        fitting = [number for number, row in enumerate(rows) if wanted.items() <= row.items()]
+    while left:
+        fitting = [number for number, row in enumerate(rows) if {name: row[name] for name in names} in left]
         best = _best(fitting, meetings, missing)
         taken.append(rows[best])
         missing &= ~meetings[best]
+        left.remove({name: rows[best][name] for name in names})
     assert not missing, f"{missing.bit_count()} pairs of choices never meet"
     return taken
 

@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         names = set(getattr(item, "fixturenames", ()))
         callspec = getattr(item, "callspec", None)
         parameters = callspec.params if callspec and SHARED_BY_ALL not in names else {}
-        which = [parameters[name] for name in ("answers", "broker", "stack") if name in parameters]
+        which = [parameters[name] for name in ("answers", "broker", "stack", "site") if name in parameters]
         words = [named(value) if isinstance(value, dict) else str(value) for value in which]
         if names & STARTED:
             words.insert(0, item.path.stem)

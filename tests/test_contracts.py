@@ -12,6 +12,7 @@ import yaml
 from tests.answers import every_pair, named
 
 PAIRS = pytest.mark.parametrize("answers", every_pair(), ids=named)
+WORKERS = {"single": {"worker"}, "split": {"worker-default", "worker-io", "worker-cpu"}}
 
 PRODUCTION = {
     "DJANGO_SETTINGS_MODULE": "config.settings.prod",
@@ -295,7 +296,8 @@ def test_stores_stand_on_a_network_without_a_way_in_or_out(bake, answers):
 def test_each_service_that_stays_has_a_health_check_and_starts_after_what_it_needs(bake, answers):
     base, _, _ = composed(bake(**answers))
     services = base["services"]
-    started_last = {"web", "worker", "dispatcher", "beat"}
+    workers = {name for name in services if name.startswith("worker")}
+    started_last = {"web", *workers, "dispatcher", "beat"}
     needed = set(services) - started_last - {"db", "migrate"}
 
     for name in set(services) - {"migrate"}:
@@ -305,6 +307,7 @@ def test_each_service_that_stays_has_a_health_check_and_starts_after_what_it_nee
         assert needed <= set(services[name]["depends_on"])
     healthy = {"condition": "service_healthy"}
     assert services["migrate"]["depends_on"] == {"db": healthy, answers["broker"]: healthy}
+    assert workers == WORKERS[answers["worker_pools"]]
     assert ("beat" in services) == answers["beat"]
     assert ("dispatcher" in services) == (answers["jobs"] != "none")
 
@@ -347,11 +350,14 @@ def test_a_debugger_listens_on_this_machine_only_and_is_where_the_editor_looks_f
     editor = json.loads((project / ".vscode/launch.json").read_text())["configurations"]
     looked_for = {entry["connect"]["port"] for entry in editor if entry["request"] == "attach"}
 
-    assert set(services) == {"web", "worker"}
-    for service in services.values():
+    (worker,) = [name for name, service in services.items() if "worker" in service.get("command", [])]
+    others = set(services) - {"web", worker}
+    assert others == WORKERS[answers["worker_pools"]] - {worker}
+    assert all(services[name] == {"scale": 0} for name in others)  # all tasks go to the one with the debugger
+    for service in (services["web"], services[worker]):
         port = int(service["command"][service["command"].index("--listen") + 1].rpartition(":")[2])
         assert service["ports"] == [f"127.0.0.1:{port}:{port}"]
         looked_for.remove(port)
     assert not looked_for
-    assert {"--pool", "solo"} <= set(services["worker"]["command"])  # a pool of processes has time limits
+    assert {"--pool", "solo"} <= set(services[worker]["command"])  # a pool of processes has time limits
     assert "debugpy" in (project / "pyproject.toml").read_text()

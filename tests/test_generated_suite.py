@@ -72,6 +72,33 @@ def test_a_project_whose_jobs_were_removed_by_hand_has_the_files_of_one_that_nev
         assert ours[name] == theirs[name], name
 
 
+def test_a_second_worker_pool_is_added_as_the_documentation_says(bake_fresh, generated_venv):
+    """By the lines of docs/scaling.md, word by word. The project's own tests compare the files that name workers."""
+    project = bake_fresh()
+    page = (project / "docs/scaling.md").read_text()
+    added = re.findall(r"(?ms)^`([\w./]+)`, [^`]*(?:`[^`]+`[^`]*)*?\n\n```\w+\n(.*?)```\n", page)
+    places = {
+        "celery.py": r"^CELERY_TASK_QUEUES = .*?\n",
+        "capacity.py": r"^WORKER_POOLS = \{.*?^\}\n",
+        "compose.yaml": r"(?<=^services:\n)",
+        "compose.override.yaml": r"(?<=^services:\n)",
+        "compose.prod.yaml": r"(?<=^services:\n)",
+        "Procfile": r"(?<=--without-mingle\n)",
+    }
+    assert [Path(name).name for name, _ in added] == list(places)
+
+    for name, lines in added:
+        file = project / name
+        before, after = re.split(rf"(?ms){places[file.name]}", file.read_text(), maxsplit=1)
+        text = (before + lines + after).replace("--hostname, worker@%h,", "--hostname, worker@%h, --queues, default,")
+        file.write_text(text.replace("--hostname worker@%h", "--hostname worker@%h --queues default"))
+
+    run(project, generated_venv, "pytest", "-q", "tests/config/test_workers.py", "tests/config/test_capacity.py")
+    run(project, generated_venv, "python", "manage.py", "check")
+    if docker := shutil.which("docker"):  # no engine is needed for this
+        run(project, generated_venv, docker, "compose", "config", "--quiet")
+
+
 def shell_lines_below(heading: str, page: str) -> str:
     """Return the lines of all code blocks, fenced or indented, below a heading of a Markdown page."""
     found, level, fence = [], 0, ""

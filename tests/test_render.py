@@ -26,6 +26,7 @@ WORDS: list[tuple[str, set[str | bool], str]] = [
     ("beat", {True}, r"\bbeat\b|django_celery_beat|django-celery-beat|scheduler"),
     ("jobs", {"api", "pages"}, r"\bjobs?\b|dispatcher|htmx|pillow"),
     ("jobs", {"api"}, r"rest_framework|djangorestframework|spectacular|django.filter"),
+    ("worker_pools", {"split"}, r"worker-default|worker-io|worker-cpu|WORKER_IO"),
     ("web_proxy", {"nginx"}, r"deploy/nginx|compose\.tls"),
     ("license", {"BSD-3-Clause"}, r"BSD"),
     ("license", {"proprietary"}, r"proprietary"),

@@ -72,7 +72,8 @@ def prepare(folder: Path) -> None:
     limits = folder / "config/settings/celery.py"
     replace(limits, "CELERY_TASK_SOFT_TIME_LIMIT = 270", f"CELERY_TASK_SOFT_TIME_LIMIT = {SOFT_LIMIT}")
     replace(limits, "CELERY_TASK_TIME_LIMIT = 300", f"CELERY_TASK_TIME_LIMIT = {HARD_LIMIT}")
-    replace(folder / ".env", "WORKER_CONCURRENCY=2", "WORKER_CONCURRENCY=8")
+    variables = (folder / ".env").read_text()
+    (folder / ".env").write_text(re.sub(r"(?m)^(WORKER_(DEFAULT_)?CONCURRENCY)=2$", r"\1=8", variables))
     samples = folder / "example/jobs.py"
     if samples.exists():  # their limits are too long now, which a system check refuses
         samples.write_text(re.sub(r"time_limit=\d+, ", "", samples.read_text()))

@@ -1,5 +1,6 @@
 """The faults that every run of the tests makes, on each broker: 300 plain tasks and 300 jobs of 0.2 s at the same time,
-or 12 and 12 of 15 s, worked on by one worker of eight processes. A project without jobs gets the plain tasks only.
+or 12 and 12 of 15 s, worked on by one worker of eight processes. A project without jobs gets the plain tasks only, and
+in one with several worker pools the faults hit the worker of the queue `default`.
 
 In this order, so that what comes back late does so while cases run that don't hit it again: jobs of killed processes
 after a minute, plain tasks from Redis after some. It is asked for at the end.
@@ -9,25 +10,36 @@ import time
 
 import pytest
 
-from tests.answers import every, named
+from tests.answers import named
 from tests.faults.conftest import COMES_BACK
 from tests.faults.fault_run import WAYS, wait_until_idle
 
+ANSWERS = [
+    {"broker": "redis"},
+    {"broker": "rabbitmq", "worker_pools": "split"},
+    {"broker": "rabbitmq", "jobs": "none"},
+]
 
-@pytest.fixture(scope="module", params=[*every("broker"), {"broker": "rabbitmq", "jobs": "none"}], ids=named)
+
+@pytest.fixture(scope="module", params=ANSWERS, ids=named)
 def answers(request):
     return request.param
 
 
-def test_killed_processes_of_the_pool_lose_nothing(stack, fault_run):
+@pytest.fixture(scope="module")
+def worker(stack):
+    return stack.worker
+
+
+def test_killed_processes_of_the_pool_lose_nothing(stack, worker, fault_run):
     with fault_run("a: two processes of the pool are killed, three times", late=WAYS) as case:
         case.submit(tasks=300, jobs=300, seconds=0.2)
         for finished in (30, 60, 90):
             case.wait_until_worked_on(finished)
-            assert len(stack.signal("worker", "SIGKILL", "pool", 2)) == 2
+            assert len(stack.signal(worker, "SIGKILL", "pool", 2)) == 2
 
 
-def test_a_killed_worker_loses_nothing(stack, broker, fault_run):
+def test_a_killed_worker_loses_nothing(stack, worker, broker, fault_run):
     """Its jobs come back when their lease is over, its plain tasks at once from RabbitMQ, and after the visibility
     timeout from Redis: the last test asks for them.
     """
@@ -35,8 +47,8 @@ def test_a_killed_worker_loses_nothing(stack, broker, fault_run):
     with fault_run("b: the worker is killed and started again", late=late) as case:
         case.submit(tasks=300, jobs=300, seconds=0.2)
         case.wait_until_worked_on()
-        stack.compose("kill", "--signal", "KILL", "worker")
-        stack.compose("up", "--detach", "--no-deps", "worker")
+        stack.compose("kill", "--signal", "KILL", worker)
+        stack.compose("up", "--detach", "--no-deps", worker)
 
 
 def test_a_killed_broker_loses_nothing(stack, broker, fault_run):
@@ -58,11 +70,11 @@ def test_a_killed_database_loses_nothing(stack, fault_run):
         stack.compose("start", "db")
 
 
-def test_a_restart_of_the_worker_under_long_tasks_loses_nothing(stack, fault_run):
+def test_a_restart_of_the_worker_under_long_tasks_loses_nothing(stack, worker, fault_run):
     with fault_run("c: the worker is restarted") as case:
         case.submit(tasks=12, jobs=12, seconds=15)
         case.wait_until_started()
-        stack.compose("restart", "worker")
+        stack.compose("restart", worker)
 
 
 def test_a_stopped_broker_is_told_to_callers_of_plain_tasks_and_delays_no_job(stack, broker, fault_run):

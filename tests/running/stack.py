@@ -94,6 +94,11 @@ class Stack:
         """Return the names of the services that the compose files have."""
         return self.compose("config", "--services").stdout.split()
 
+    @property
+    def worker(self) -> str:
+        """Return the name of the service that works on the queue `default`."""
+        return "worker-default" if "worker-default" in self.services() else "worker"
+
     def logs(self, *services: str) -> str:
         return self.compose("logs", "--no-color", *services).stdout
 
@@ -149,7 +154,7 @@ class Stack:
             raise StackError(f"add(4, 5) sent from web brought no result: {self.diagnosis()} ({error})") from error
         if result != "9":
             raise StackError(f"add(4, 5) came back as {result}")
-        if f"example.tasks.add[{task_id}] succeeded" not in self.logs("worker"):
+        if f"example.tasks.add[{task_id}] succeeded" not in self.logs(self.worker):
             raise StackError(f"add(4, 5) was not executed by the worker: {self.diagnosis()}")
 
     def check_tick(self) -> None:

@@ -40,6 +40,7 @@ class Progress(NamedTuple):
 
 
 _current: ContextVar["Attempt | None"] = ContextVar("attempt", default=None)
+running: set["Attempt"] = set()  # in this process: several if it has threads
 
 
 def progress(done: int, total: int, note: str = "") -> None:
@@ -143,6 +144,7 @@ class Attempt:
 
     def __enter__(self) -> "Attempt":
         self._token = _current.set(self)
+        running.add(self)
         # Not threading.Thread, whose start() waits until the thread runs. Most jobs take no longer than that.
         _thread.start_new_thread(self._run_thread, ())
         return self
@@ -151,6 +153,7 @@ class Attempt:
         self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         _current.reset(self._token)
+        running.discard(self)
         self._end.set()
         if self._thread_has_connection:
             self._thread_ended.wait(timeout=5)

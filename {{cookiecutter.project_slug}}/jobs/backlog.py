@@ -13,6 +13,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
+from celery import current_app
 from django.conf import settings
 from django.db import transaction
 from django.db.models import (
@@ -118,14 +119,16 @@ _TAKE_ONLY = Update(_take_only)
 
 
 def take_only() -> Job | None:
-    """Mark the only job that is due as published, if the broker may have another message.
+    """Mark the only job that is due as published, if the broker has few messages for jobs.
 
-    One statement does it, so a job starts sooner when there is little to do.
+    One statement does it, so a job starts sooner when there is little to do. It does not know the queue of the job, so
+    all messages count, and the queue with the fewest workers sets the limit.
 
     Returns:
-        The job. None if no job is due, if several jobs are due, or if the broker has as many messages as it may have.
+        The job. None if no job is due, if several jobs are due, or if the broker has more messages.
     """
-    job = next(iter(_TAKE_ONLY(places=_smallest_window())), None)
+    places = min(map(_smallest_window, (queue.name for queue in settings.CELERY_TASK_QUEUES)))
+    job = next(iter(_TAKE_ONLY(places=places)), None)
     if job:
         _pace(job.queue).add(1)
     return job
@@ -206,9 +209,11 @@ def _pace(queue: str) -> Pace:
     return _paces.setdefault(queue, Pace())
 
 
-def _smallest_window() -> int:
-    """Return how many messages the broker may always have, however slow the workers are."""
-    return settings.JOBS_MESSAGES_PER_PROCESS * settings.WORKER_CONCURRENCY * settings.WORKER_REPLICAS
+def _smallest_window(queue: str = "") -> int:
+    """Return how many messages the broker may always have, however slow the workers of this queue are."""
+    name = queue or current_app.conf.task_default_queue
+    tasks = sum(pool.capacity for pool in settings.WORKER_POOLS.values() if pool.consumes(name))
+    return settings.JOBS_MESSAGES_PER_PROCESS * max(1, tasks)
 
 
 def _window(names: set[str], messages: int, pace: Pace) -> int:
@@ -218,7 +223,7 @@ def _window(names: set[str], messages: int, pace: Pace) -> int:
     There may be more workers than the settings say. Then more jobs run than the settings have processes, and the window
     is JOBS_MESSAGES_PER_PROCESS for each running job.
     """
-    window = max(_smallest_window(), math.ceil(pace.per_second))
+    window = max(_smallest_window(max(names)), math.ceil(pace.per_second))
     if messages < window:
         return window
     running = Job.objects.filter(status=Job.Status.RUNNING, queue__in=names).count()

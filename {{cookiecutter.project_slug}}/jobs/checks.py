@@ -9,20 +9,21 @@ from django.core.checks import Error, register
 
 from jobs import registry
 from jobs.arguments import to_json
+from ops.checks import has_threads, queue_exists
 
 
 @register
 def check_queues(app_configs: Any, **kwargs: Any) -> list[Error]:
     """Report each kind whose queue no worker reads. Its jobs would wait forever."""
-    known = {queue.name for queue in settings.CELERY_TASK_QUEUES}
+    known = sorted(queue.name for queue in settings.CELERY_TASK_QUEUES)
     return [
         Error(
             f"job {kind.name}: no queue is called {kind.queue!r}",
-            hint=f"The queues in CELERY_TASK_QUEUES are {', '.join(sorted(known))}.",
+            hint=f"The queues in CELERY_TASK_QUEUES are {', '.join(known)}.",
             id="jobs.E001",
         )
         for kind in registry.all_kinds()
-        if kind.queue not in {"", *known}
+        if not queue_exists(kind.queue)
     ]
 
 
@@ -48,6 +49,21 @@ def check_time_limits(app_configs: Any, **kwargs: Any) -> list[Error]:
         )
         for kind in registry.all_kinds()
         if kind.time_limit and kind.time_limit + settings.JOBS_TURN_SECONDS >= longest
+    ]
+
+
+@register
+def check_threads(app_configs: Any, **kwargs: Any) -> list[Error]:
+    """Report each kind with a time limit whose jobs run in threads, because nothing can end a thread."""
+    hint = "Leave out time_limit and let the function give up by itself, or use a queue whose workers have processes."
+    return [
+        Error(
+            f"job {kind.name}: its queue belongs to workers with threads, which have no time limits",
+            hint=hint,
+            id="jobs.E005",
+        )
+        for kind in registry.all_kinds()
+        if kind.time_limit and has_threads(kind.queue)
     ]
 
 

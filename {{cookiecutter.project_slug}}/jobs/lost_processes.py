@@ -1,4 +1,7 @@
-"""Starts the job of a killed process again at once. Without this, it would wait until its lease has expired."""
+"""Lets a job start again at once when its process ends before the job does.
+
+Without this, the job would wait until its lease has expired.
+"""
 
 import logging
 import threading
@@ -6,7 +9,7 @@ from typing import Any
 
 from django.db import DatabaseError, connections
 
-from jobs import lifecycle
+from jobs import attempt, lifecycle
 
 logger = logging.getLogger(__name__)
 
@@ -26,3 +29,12 @@ def _recover(task_id: str) -> None:
         logger.warning("the job of task %s waits until its lease has expired: %s", task_id, error)
     finally:
         connections.close_all()
+
+
+def release_jobs_of_threads(**kwargs: Any) -> None:
+    """Receiver of threads_abandoned: release the jobs that run in this process, which is about to end."""
+    for running in tuple(attempt.running):
+        try:
+            lifecycle.release(running.job)
+        except DatabaseError as error:
+            logger.warning("job %s waits until its lease has expired: %s", running.job, error)

@@ -11,11 +11,6 @@ from celery.exceptions import QueueNotFound
 from kombu import Exchange, Queue
 
 
-def companion_name(name: str) -> str:
-    """Return the name of the companion of the queue with this name, or of the default queue if the name is empty."""
-    return f"{name or current_app.conf.task_default_queue}.jobs"
-
-
 def companion(name: str) -> Queue:
     """Return the queue for the messages of jobs whose kind names this queue.
 
@@ -26,12 +21,13 @@ def companion(name: str) -> Queue:
         QueueNotFound: CELERY_TASK_QUEUES has no queue with this name.
     """
     name = name or current_app.conf.task_default_queue
-    queue = current_app.amqp.queues.get(name)
-    if queue is None:
-        raise QueueNotFound(f"no queue is called {name!r}, see CELERY_TASK_QUEUES")
-    name = companion_name(name)
+    try:
+        queue = current_app.amqp.queues[name]
+    except KeyError:
+        raise QueueNotFound(f"no queue is called {name!r}, see CELERY_TASK_QUEUES") from None
+    name = f"{queue.name}.jobs"
     exchange = Exchange(name, type=queue.exchange.type)
-    return Queue(**queue.as_dict() | {"name": name, "exchange": exchange, "routing_key": name})
+    return Queue(**queue.as_dict() | {"name": name, "alias": None, "exchange": exchange, "routing_key": name})
 
 
 def names_of(name: str) -> set[str]:
@@ -46,7 +42,7 @@ class ConsumeCompanions(bootsteps.Step):
     def create(self, parent: Any) -> None:
         queues = parent.app.amqp.queues
         # In a test several workers may start in one process, and the first one has added the companions.
-        companions = {companion_name(name) for name in queues}
+        companions = {f"{name}.jobs" for name in queues}
         for name in [*queues.consume_from]:
             if name not in companions:
                 queues.select_add(companion(name))

@@ -24,12 +24,67 @@ def check_stop_grace(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 @register
+def check_queues(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Each queue needs a worker that takes its messages, and each task needs a queue that exists."""
+    hint = "Add it to the queues of one of WORKER_POOLS (config/settings/capacity.py), and to the worker's --queues."
+    errors: list[CheckMessage] = [
+        Error(f"no worker consumes the queue {queue.name!r}", hint=hint, id="ops.E005")
+        for queue in settings.CELERY_TASK_QUEUES
+        if not any(pool.consumes(queue.name) for pool in settings.WORKER_POOLS.values())
+    ]
+    hint = f"The queues in CELERY_TASK_QUEUES are {', '.join(queue.name for queue in settings.CELERY_TASK_QUEUES)}."
+    errors += [
+        Error(f"task {task.name}: no queue is called {task.queue!r}", hint=hint, id="ops.E006")
+        for task in all_tasks()
+        if not queue_exists(getattr(task, "queue", None))
+    ]
+    return errors
+
+
+@register
+def check_threads(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Nothing can end a thread, so a task that runs in one must not count on a time limit."""
+    hint = "Leave out the limit and let the task give up by itself, or use a queue whose workers have processes."
+    return [
+        Error(
+            f"task {task.name}: its queue belongs to workers with threads, which have no time limits",
+            hint=hint,
+            id="ops.E007",
+        )
+        for task in all_tasks()
+        if has_threads(getattr(task, "queue", None)) and has_limit(task)
+    ]
+
+
+def has_limit(task: Any) -> bool:
+    """Tell whether the task has a time limit of its own. Celery gives the limits of the settings to all others."""
+    of_the_settings = {None, settings.CELERY_TASK_TIME_LIMIT, settings.CELERY_TASK_SOFT_TIME_LIMIT}
+    return not {task.time_limit, task.soft_time_limit} <= of_the_settings
+
+
+def all_tasks() -> list[Any]:
+    """Return the tasks of all apps."""
+    autodiscover_modules("tasks")
+    return list(current_app.tasks.values())
+
+
+def queue_exists(name: str | None) -> bool:
+    """Tell whether CELERY_TASK_QUEUES has a queue with this name. No name means the default queue."""
+    return not name or any(name in {queue.name, getattr(queue, "alias", None)} for queue in settings.CELERY_TASK_QUEUES)
+
+
+def has_threads(queue: str | None) -> bool:
+    """Tell whether any of the workers of the queue with this name has threads. No name means the default queue."""
+    name = queue or current_app.conf.task_default_queue
+    return any(pool.has_threads and pool.consumes(name) for pool in settings.WORKER_POOLS.values())
+
+
+@register
 def check_time_limits(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """The broker must not deliver a message a second time while its task is still running."""
     longest = settings.MAX_TASK_TIME_LIMIT
     hint = f"The limit must be below MAX_TASK_TIME_LIMIT, which is {longest:g} seconds (config/settings/celery.py)."
-    autodiscover_modules("tasks")
-    limits = {task.name: task.time_limit or settings.CELERY_TASK_TIME_LIMIT for task in current_app.tasks.values()}
+    limits = {task.name: task.time_limit or settings.CELERY_TASK_TIME_LIMIT for task in all_tasks()}
     return [
         Error(f"task {name}: a time limit of {limit} seconds is too long", hint=hint, id="ops.E002")
         for name, limit in limits.items()
@@ -71,5 +126,5 @@ def check_connections(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         return []
     services = ", ".join(f"{service} {count}" for service, count in settings.POSTGRES_CONNECTIONS.items())
     message = f"{needed} connections to PostgreSQL may be needed but only {available} are available: {services}"
-    hint = "Raise POSTGRES_MAX_CONNECTIONS, or lower WEB_CPUS, WORKER_REPLICAS or WORKER_CONCURRENCY."
+    hint = "Raise POSTGRES_MAX_CONNECTIONS, or lower WEB_CPUS or what the workers have: WORKER_POOLS in capacity.py."
     return [Error(message, hint=hint, id="ops.E003")]

@@ -21,8 +21,8 @@ from config.settings.environment import env, exported_url_with_password, refuse_
 # --- Times: other settings below follow from these. `manage.py check` refuses times that don't fit together -------
 
 # At the soft limit a task gets SoftTimeLimitExceeded and can clean up. At the hard limit its process is killed. A task
-# that needs longer must say so, otherwise it is ended: @shared_task(time_limit=…, soft_time_limit=…). A pool of threads
-# (-P threads) can't enforce the limits. https://docs.celeryq.dev/en/stable/userguide/workers.html#time-limits
+# that needs longer must say so, otherwise it is ended: @shared_task(time_limit=…, soft_time_limit=…). Nothing can end a
+# thread, so in a pool of threads no limit holds. https://docs.celeryq.dev/en/stable/userguide/workers.html#time-limits
 CELERY_TASK_SOFT_TIME_LIMIT = 270
 CELERY_TASK_TIME_LIMIT = 300
 
@@ -105,7 +105,8 @@ CONSUMER_TIMEOUT = CELERY_TASK_TIME_LIMIT + 600
 # Every time limit must be shorter than this, so that no message is delivered again while its task still runs.
 MAX_TASK_TIME_LIMIT = CONSUMER_TIMEOUT
 # When a worker loses its connection, RabbitMQ gives the messages of its running tasks to other workers at once. So the
-# worker cancels those tasks, which loses their work so far; otherwise each would run twice.
+# worker cancels those tasks, which loses their work so far; otherwise each would run twice. Tasks in threads do run
+# twice, because nothing can end a thread.
 # https://docs.celeryq.dev/en/stable/userguide/configuration.html
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 # A worker that has lost its network connects again before RabbitMQ knows that the old connection is gone. Celery's
@@ -172,11 +173,20 @@ CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 10
 
 # --- Queues ------------------------------------------------------------------------------------------------------
 
+{% if cookiecutter.worker_pools == "split" %}
+# Every queue is declared here. A misspelt queue is an error at once, and not a list that grows while nobody reads it.
+# Each queue belongs to one of WORKER_POOLS in capacity.py, so slow tasks of one queue never hold up those of another.
+{% else %}
 # Every queue is declared here, and a worker consumes all of them unless its option -Q says otherwise. A misspelt queue
 # is an error at once, and not a list that grows while nobody reads it.
+{% endif %}
 # https://docs.celeryq.dev/en/stable/userguide/routing.html
 CELERY_TASK_CREATE_MISSING_QUEUES = False
+{% if cookiecutter.worker_pools == "split" %}
+CELERY_TASK_QUEUES = [queue("default"), queue("io"), queue("cpu")]
+{% else %}
 CELERY_TASK_QUEUES = [queue("default")]
+{% endif %}
 CELERY_TASK_DEFAULT_QUEUE = "default"
 
 # --- Delivery: a message leaves the broker when its task has ended, not when it starts ---------------------------
@@ -203,9 +213,9 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 
 # A process of the pool is replaced after this many tasks, which limits what a memory leak can take. It costs a fork.
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 1000
-# Celery's consumer, which also tells the health check when it last took a message.
+# Celery's consumer, which also tells the health check when it last took a message, and ends threads that run too long.
 # https://docs.celeryq.dev/en/stable/userguide/configuration.html#worker-consumer
-CELERY_WORKER_CONSUMER = "ops.celery.worker_heartbeat:Consumer"
+CELERY_WORKER_CONSUMER = "ops.celery.consumer:Consumer"
 # Keeps Celery from closing the database connections around each task, because a new connection takes longer than most
 # tasks: CONN_MAX_AGE decides, and ops/celery/database_connections.py closes what may be unusable.
 CELERY_DB_REUSE_MAX = sys.maxsize

@@ -1,8 +1,11 @@
 """Tests. `make test` uses SQLite and a broker in memory. `make test-docker` uses the stack's database and broker, with
-a queue of its own, so that the stack's workers don't take the messages of the tests.
+queues of its own, so that the stack's workers don't take the messages of the tests.
 """
 
+from kombu import Queue
+
 from config.settings.base import *
+from ops.celery.worker_pool import WorkerPool
 
 SECRET_KEY = "insecure-and-only-for-tests"  # noqa: S105
 ALLOWED_HOSTS = ["testserver"]
@@ -16,7 +19,16 @@ if not DATABASE_URL:
 if not CELERY_BROKER_URL:
     CELERY_BROKER_URL = "memory://"
     CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.01}
-CELERY_TASK_QUEUES = [queue("test")]
+
+
+def _for_tests(name: str) -> Queue:
+    """Return the queue that the tests use instead of the queue with this name."""
+    its = queue(f"test-{name}")
+    its.alias = name
+    return its
+
+
+CELERY_TASK_QUEUES = [queue("test"), *(_for_tests(each.name) for each in CELERY_TASK_QUEUES)]
 CELERY_TASK_DEFAULT_QUEUE = "test"
 {% if cookiecutter.broker == "rabbitmq" %}
 CELERY_TASK_DEFAULT_EXCHANGE = "test"
@@ -27,3 +39,6 @@ CELERY_TASK_DEFAULT_ROUTING_KEY = "test"
 if not CELERY_RESULT_BACKEND:
     CELERY_RESULT_BACKEND = "cache+memory://"
 {% endif %}
+
+# A test has one worker, which consumes all queues.
+WORKER_POOLS = {"worker": WorkerPool(concurrency=2, replicas=1)}

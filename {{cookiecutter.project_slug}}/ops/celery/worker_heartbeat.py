@@ -7,14 +7,13 @@ each try to connect touches `alive`. What the two files mean: ops/heartbeat.py.
 import os
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import kombu
 from celery import bootsteps
+from celery.utils.nodenames import nodesplit
 from celery.worker import state
-from celery.worker.consumer import Consumer as CeleryConsumer
 
 from ops import heartbeat
 from ops.celery.broker_probe import BrokerProbe
@@ -51,26 +50,14 @@ class Connection(kombu.Connection):
 
     # The ID of the worker's main process. Its threads and the processes of the pool say nothing about its loop.
     process: int | None = None
+    # The worker's name, which is also the name of its files.
+    worker = ""
 
     def _establish_connection(self) -> Any:
         if os.getpid() == self.process and threading.current_thread() is threading.main_thread():
             progress.note()
-            heartbeat.alive("worker").touch()
+            heartbeat.alive(self.worker).touch()
         return super()._establish_connection()
-
-
-class Consumer(CeleryConsumer):
-    """Celery's consumer. It notes when it takes a message."""
-
-    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
-        """Return the function to which the connection gives each message."""
-        handle = super().create_task_handler(*args, **kwargs)
-
-        def handle_message(message: Any) -> Any:
-            progress.note()
-            return handle(message)
-
-        return handle_message
 
 
 class WorkerHeartbeat(bootsteps.StartStopStep):
@@ -85,6 +72,8 @@ class WorkerHeartbeat(bootsteps.StartStopStep):
 
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
+        # Of `--hostname worker@%h`, the part before the @. So two workers on one machine do not share files.
+        self.name = Connection.worker = nodesplit(parent.hostname)[0]
         Connection.process = os.getpid()
         parent.app.amqp.Connection = Connection
         self.entry: Any = None
@@ -102,15 +91,15 @@ class WorkerHeartbeat(bootsteps.StartStopStep):
             self.entry.cancel()
             self.entry = None
         self.probe.stop()
-        heartbeat.end("worker")
+        heartbeat.end(self.name)
 
     def touch(self, pool: Any, consumer: Any) -> None:
         """Touch the worker's files as far as it is alive and ready."""
         pool_works = self._pool_works(pool)
         if self._takes_messages(pool, consumer):
-            heartbeat.alive("worker").touch()
+            heartbeat.alive(self.name).touch()
             if pool_works and self.probe.answers:
-                heartbeat.ready("worker").touch()
+                heartbeat.ready(self.name).touch()
 
     def _takes_messages(self, pool: Any, consumer: Any) -> bool:
         now = time.monotonic()

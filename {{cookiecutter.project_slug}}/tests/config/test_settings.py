@@ -75,7 +75,7 @@ def test_an_admin_path_that_cannot_work_is_refused_in_one_line(path):
 @pytest.mark.parametrize(
     ("name", "value", "what"),
     [
-        ("WORKER_CONCURRENCY", "many", "a whole number, such as 2"),
+        ("WEB_CPUS", "many", "a whole number, such as 1"),
         ("WEB_CPUS", "0.5", "a whole number, such as 1"),
         ("LOG_LEVEL", "loud", "DEBUG, INFO, WARNING or ERROR"),
     ],

@@ -4,7 +4,21 @@ import pytest
 from django import forms
 from django.core.checks import run_checks
 
+from config.settings.celery import queue
+from ops.celery.worker_pool import WorkerPool
 from tests.jobs import fields
+
+
+def in_a_process():
+    pass
+
+
+def in_a_thread():
+    pass
+
+
+def without_limit():
+    pass
 
 
 def errors() -> list[str]:
@@ -24,6 +38,20 @@ def test_a_queue_that_nobody_reads_is_found(define, queue):
         pass
 
     assert errors() == [f"job lost: no queue is called {queue!r}"]
+
+
+def test_a_job_in_a_thread_may_not_count_on_a_time_limit(define, settings):
+    settings.WORKER_POOLS = {
+        "worker": WorkerPool(concurrency=2, replicas=1, queues=("test",)),
+        "worker-threads": WorkerPool(concurrency=20, replicas=1, queues=("io",), has_threads=True),
+    }
+    settings.CELERY_TASK_QUEUES = [queue("test"), queue("io")]
+
+    define(time_limit=60)(in_a_process)
+    define(queue="io", time_limit=60)(in_a_thread)
+    define(queue="io")(without_limit)
+
+    assert errors() == ["job in_a_thread: its queue belongs to workers with threads, which have no time limits"]
 
 
 def test_a_dead_workers_job_does_not_wait_longer_than_a_living_workers_job_may_run(settings):

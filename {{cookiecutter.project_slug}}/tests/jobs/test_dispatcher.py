@@ -21,6 +21,7 @@ from jobs import backlog, dispatcher, lifecycle, submit
 from jobs.models import Job
 from jobs.queues import companion
 from jobs.tasks import execute_job
+from ops.celery.worker_pool import WorkerPool
 from tests.jobs.helpers import wait_until_finished
 from tests.jobs.threads import in_threads, results_of
 from tests.support.waiting import wait_for
@@ -157,7 +158,7 @@ def test_a_job_that_could_not_be_published_is_tried_again_after_a_minute(monkeyp
 @pytest.fixture
 def two_processes(settings):
     """Workers have two processes, and the broker may have four messages for each of them."""
-    settings.WORKER_CONCURRENCY, settings.WORKER_REPLICAS = 2, 1
+    settings.WORKER_POOLS = {"worker": WorkerPool(concurrency=2, replicas=1)}
     settings.JOBS_MESSAGES_PER_PROCESS = 4
 
 
@@ -254,7 +255,7 @@ def test_owners_take_turns_and_so_do_jobs_without_one(published, two_processes, 
 
 @pytest.mark.django_db(transaction=True)
 def test_everybody_has_a_turn_although_there_are_more_owners_than_places(published, settings):
-    settings.WORKER_CONCURRENCY = settings.WORKER_REPLICAS = 1
+    settings.WORKER_POOLS = {"worker": WorkerPool(concurrency=1, replicas=1)}
     settings.JOBS_MESSAGES_PER_PROCESS = 2
     owners = [get_user_model().objects.create_user(f"user-{number}") for number in range(5)]
     owner_of = {str(submit("multiply", x=1, y=1, owner=owner).pk): owner for owner in owners for _ in range(3)}

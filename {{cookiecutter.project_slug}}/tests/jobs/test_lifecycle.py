@@ -4,11 +4,11 @@ import pytest
 from django.db import connection
 
 from jobs import dispatcher, lifecycle, submit
-from jobs.attempt import Progress
+from jobs.attempt import Attempt, Progress
 from jobs.exceptions import LeaseLost
 from jobs.executor import execute
 from jobs.models import Job
-from ops.celery import dead_letters
+from ops.celery import dead_letters, threads
 from tests.jobs.helpers import expire_lease
 from tests.jobs.threads import results_of
 from tests.support.waiting import wait_for
@@ -94,6 +94,19 @@ def test_a_job_that_kills_its_process_each_time_fails_in_the_end_and_says_why(pu
     job.refresh_from_db()
     assert (job.status, job.attempts) == ("failed", job.max_attempts)
     assert job.error == "its process died, at the last attempt"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_jobs_in_threads_wait_again_when_the_worker_ends_without_them(published):
+    job = submit("multiply", x=4, y=5)
+    claimed = lifecycle.claim(str(job.pk))
+
+    with Attempt(claimed, renew=lambda job, progress: False):
+        threads.threads_abandoned.send(sender=None)
+    threads.threads_abandoned.send(sender=None)  # no job runs any more
+
+    row = Job.objects.get(pk=job.pk)
+    assert (row.status, row.attempts, row.interruptions) == (Job.Status.WAITING, 1, 1)
 
 
 @pytest.mark.django_db

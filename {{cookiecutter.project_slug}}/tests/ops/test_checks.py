@@ -6,7 +6,9 @@ import pytest
 from celery import shared_task
 from django.core.checks import run_checks
 
+from config.settings.celery import queue
 from ops import checks
+from ops.celery.worker_pool import WorkerPool
 
 
 @shared_task(time_limit=20)
@@ -58,6 +60,50 @@ def test_a_task_without_a_limit_of_its_own_has_the_one_of_the_settings(settings)
 
     assert f"task {plain.name}: a time limit of {settings.CELERY_TASK_TIME_LIMIT} seconds is too long" in errors
     assert not any(brief.name in error for error in errors)
+
+
+# --- Queues and threads ------------------------------------------------------------------------------------------
+
+
+def test_a_task_whose_queue_does_not_exist_is_refused(monkeypatch):
+    monkeypatch.setattr(brief, "queue", "defualt", raising=False)
+
+    (error,) = checks.check_queues(None)
+
+    assert found() == ["ops.E006"]
+    assert error.msg == f"task {brief.name}: no queue is called 'defualt'"
+
+
+def test_a_queue_without_workers_is_refused(settings):
+    settings.WORKER_POOLS = {"worker-fast": WorkerPool(concurrency=2, replicas=1, queues=("fast",))}
+    settings.CELERY_TASK_QUEUES = [queue("fast"), queue("slow")]
+
+    (error,) = checks.check_queues(None)
+
+    assert error.id == "ops.E005"
+    assert error.msg == "no worker consumes the queue 'slow'"
+
+
+def test_a_task_in_a_thread_may_not_count_on_a_time_limit(settings, monkeypatch):
+    settings.WORKER_POOLS = {"worker-threads": WorkerPool(concurrency=20, replicas=1, has_threads=True)}
+
+    message = f"task {brief.name}: its queue belongs to workers with threads, which have no time limits"
+
+    assert message in [error.msg for error in checks.check_threads(None)]
+    assert "ops.E007" in found()
+    monkeypatch.setattr(brief, "time_limit", settings.CELERY_TASK_TIME_LIMIT)
+    assert message not in [error.msg for error in checks.check_threads(None)]
+    monkeypatch.setattr(brief, "soft_time_limit", 10)
+    assert message in [error.msg for error in checks.check_threads(None)]
+
+
+def test_a_task_of_another_queue_may_have_a_time_limit(settings):
+    settings.WORKER_POOLS = {
+        "worker": WorkerPool(concurrency=2, replicas=1, queues=(settings.CELERY_TASK_DEFAULT_QUEUE,)),
+        "worker-threads": WorkerPool(concurrency=20, replicas=1, queues=("io",), has_threads=True),
+    }
+
+    assert checks.check_threads(None) == []
 
 
 # --- The schedule ------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Views and tasks that fail, and others that do not, for tests that start real processes."""
 
 import logging
+import time
 
 from celery import shared_task
 from celery.utils.log import get_task_logger
@@ -29,6 +30,12 @@ def fail(password: str) -> None:
 def run_out_of_memory() -> None:
     """Fail as a function that asks for more memory than there is."""
     raise MemoryError("no memory is left")
+
+
+@shared_task(ignore_result=True)
+def sleep() -> None:
+    """Take longer than a test waits for."""
+    time.sleep(120)
 
 
 def view(request):

@@ -18,7 +18,6 @@ HOST = "example.com"
 # A project whose results go to a server needs its URL. Others refuse this variable.
 RESULTS = {"CELERY_RESULT_BACKEND": "cache+memory://"} if "://" in (settings.CELERY_RESULT_BACKEND or "") else {}
 
-# A worker with one pool process.
 WORKER = ["celery", "-A", "config", "worker", "--concurrency", "1", "--without-gossip", "--without-mingle"]
 # For a process that knows the views and tasks of tests/support/failing.py.
 FAILING = {
@@ -63,12 +62,13 @@ def started(*command: str, log: Path, **variables: str) -> Iterator[subprocess.P
 
 
 @contextmanager
-def worker(log: Path, **variables: str) -> Iterator[subprocess.Popen]:
-    """Start a worker with one pool process, which knows the tasks of tests/support/failing.py. Wait until it is ready.
+def worker(log: Path, *options: str, **variables: str) -> Iterator[subprocess.Popen]:
+    """Start a worker that runs one task at a time and knows the tasks of tests/support/failing.py. Wait until it is
+    ready.
 
     Its messages are files next to `log`, unless CELERY_BROKER_URL names a server.
     """
-    with started(*WORKER, "--loglevel", "INFO", log=log, **FAILING | variables) as process:
+    with started(*WORKER, "--loglevel", "INFO", *options, log=log, **FAILING | variables) as process:
         wait_for(lambda: " ready" in log.read_text(), "a worker that is ready", seconds=30)
         yield process
 

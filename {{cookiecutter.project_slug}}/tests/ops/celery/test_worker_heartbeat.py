@@ -15,9 +15,9 @@ from config.celery import app
 from ops import heartbeat
 from ops.celery import broker_probe
 from ops.celery.broker_probe import BrokerProbe
+from ops.celery.consumer import Consumer
 from ops.celery.worker_heartbeat import (
     Connection,
-    Consumer,
     WorkerHeartbeat,
     pool_process_file,
     progress,
@@ -38,6 +38,7 @@ class Worker:
         self.pool = SimpleNamespace(info={"processes": [12345]}, num_processes=1)
         self.consumer = SimpleNamespace(task_buckets=defaultdict(lambda: None))
         self.step = WorkerHeartbeat.__new__(WorkerHeartbeat)
+        self.step.name = "worker"
         self.step.first_seen = {}
         self.step.idle_since = time.monotonic()
         self.step.probe = SimpleNamespace(answers=True, messages_wait=False)
@@ -71,10 +72,19 @@ def idle(tmp_path, monkeypatch):
 
 
 def test_a_worker_says_that_it_is_alive_and_ready(worker):
-    heartbeat.end("worker")
+    name = worker.hostname.partition("@")[0]
+    heartbeat.end(name)
 
-    wait_for(heartbeat.alive("worker").exists, "a touch of the file alive")
-    wait_for(heartbeat.ready("worker").exists, "a touch of the file ready")
+    wait_for(heartbeat.alive(name).exists, "a touch of the file alive")
+    wait_for(heartbeat.ready(name).exists, "a touch of the file ready")
+
+
+def test_two_workers_on_one_machine_have_files_of_their_own(monkeypatch):
+    monkeypatch.setattr(Connection, "process", None)
+    monkeypatch.setattr(Connection, "worker", "")
+    parents = [SimpleNamespace(hostname=f"{name}@machine", app=app) for name in ("worker-a", "worker-b")]
+
+    assert [WorkerHeartbeat(parent).name for parent in parents] == ["worker-a", "worker-b"]
 
 
 # --- Processes of the pool ---------------------------------------------------------------------------------------
@@ -204,6 +214,7 @@ def test_a_worker_whose_broker_does_not_answer_is_alive_but_not_ready(idle):
 def test_each_try_of_a_workers_main_process_to_connect_says_that_it_is_alive(tmp_path, monkeypatch, process):
     monkeypatch.setattr(heartbeat, "FOLDER", tmp_path)
     monkeypatch.setattr(Connection, "process", os.getpid() if process == "main process" else 1)
+    monkeypatch.setattr(Connection, "worker", "worker")
     monkeypatch.setattr(progress, "at", float("-inf"))
     tries = []
 
