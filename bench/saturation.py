@@ -31,7 +31,7 @@ ADDITIONS = '''
 @job({cpu})
 def compute() -> None:
     """Compute for about a second."""
-    sum(number * number for number in range(12_000_000))
+    sum(number * number for number in range(25_000_000))
 
 
 @job({io})
@@ -48,6 +48,7 @@ services:
     pull_policy: never
     init: true
     networks: [default]
+    healthcheck: {test: [CMD, "true"], start_period: 5s, start_interval: 1s}
     command:
       - python
       - -c
