@@ -10,9 +10,12 @@ would print a stack trace below the hook's message, and a half-made folder might
 
 import keyword
 import re
+import subprocess
 import sys
 import zoneinfo
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +130,21 @@ def is_one_line(text: str) -> bool:
     return all(character.isprintable() or character in "\u200c\u200d" for character in text)
 
 
+@cache
+def template_version(folder: Path) -> str:
+    """Return the tag or the commit of the template in this folder, or the number in pyproject.toml if git knows none."""
+    command = ["git", "-C", str(folder), "describe", "--tags", "--always", "--dirty"]
+    with suppress(OSError):  # there may be no git
+        done = subprocess.run(command, capture_output=True, text=True)
+        if (folder / ".git").exists() and done.returncode == 0:
+            return done.stdout.strip()
+    number = re.search(r'(?m)^version = "(.+)"$', (folder / "pyproject.toml").read_text(encoding="utf-8"))
+    return number[1] if number else ""
+
+
 class AnswerChecks(Extension):
-    """Makes each check a filter that ends cookiecutter with one line if it refuses its input, and gives the hook the
-    template's folder. Refuses old versions of cookiecutter, and a configuration file with a choice that does not exist.
+    """Makes each check a filter that ends cookiecutter with one line if it refuses its input, and gives templates the
+    folder and the version of this template. Refuses old versions of cookiecutter, and a configuration file with a choice that does not exist.
     """
 
     def __init__(self, environment: Environment) -> None:
@@ -141,6 +156,7 @@ class AnswerChecks(Extension):
             sys.exit(f"the configuration file of cookiecutter can't be used: {reason}")
         environment.filters.update({check.__name__: as_filter(check) for check in CHECKS})
         environment.globals["template_folder"] = str(TEMPLATE)
+        environment.globals["template_version"] = template_version(TEMPLATE)
 
 
 def ignored_default() -> str:

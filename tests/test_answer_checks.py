@@ -44,6 +44,19 @@ GOOD: dict[str, list] = {
 }
 
 
+def test_a_project_names_the_commit_of_its_template(tmp_path):
+    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1.2.3"\n')
+    assert answer_checks.template_version(tmp_path) == "1.2.3"  # a folder without git
+    answer_checks.template_version.cache_clear()
+
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "Begin"]):
+        subprocess.run([*git, *command], check=True)
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
+
+    assert commit.startswith(answer_checks.template_version(tmp_path))
+
+
 def cases(answers: dict[str, list]) -> list[tuple]:
     return [(prompt, answer) for prompt, values in answers.items() for answer in values]
 

@@ -156,6 +156,32 @@ print(first.status, first.result, first.output.read(), first.note)
 """
 
 
+RUN_THE_FIRST_TASK = """
+import django
+django.setup()
+from config.celery import app
+app.conf.task_always_eager = True
+IMPORT
+print(CALL)
+"""
+
+
+@pytest.mark.parametrize("result_backend", ["redis", "none"])
+def test_the_first_task_of_the_readme_runs_word_by_word(bake_fresh, type_in, result_backend):
+    project = bake_fresh(result_backend=result_backend)
+    page = (project / "README.md").read_text()
+    code, sent = re.findall(r"(?ms)^```python\n(.*?)^```", page[page.index("## Your first task") :])[:2]
+    imported, call = sent.strip().split("\n\n")
+
+    with (project / "example/tasks.py").open("a") as file:
+        file.write(f"\n\n{code}")
+    (project / "run.py").write_text(RUN_THE_FIRST_TASK.replace("IMPORT", imported).replace("CALL", call))
+    ran = type_in(project, "python", "run.py", DJANGO_SETTINGS_MODULE="config.settings.dev")
+
+    assert ran.returncode == 0, ran.stderr
+    assert result_backend == "none" or ran.stdout == "Hello Ada\n"
+
+
 def test_the_first_job_of_the_docs_runs_word_by_word_and_is_lint_free(bake_fresh, make, type_in):
     project = bake_fresh()
     page = (project / "docs/jobs.md").read_text()

@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from jobs import dispatcher, registry
+from jobs.notifications import notify_dispatcher
 from jobs.tasks import execute_job
 from tests.jobs import kinds  # noqa: F401  the import registers the kinds
 from tests.jobs.threads import in_threads
@@ -34,6 +35,7 @@ def dispatching(worker):
             yield
         finally:
             stop.set()
+            notify_dispatcher()  # otherwise it notices only after POLL_INTERVAL
 
 
 @pytest.fixture

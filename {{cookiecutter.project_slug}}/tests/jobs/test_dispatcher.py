@@ -19,6 +19,7 @@ from config.celery import app
 from config.settings.celery import queue as celery_queue
 from jobs import backlog, dispatcher, lifecycle, submit
 from jobs.models import Job
+from jobs.notifications import notify_dispatcher
 from jobs.queues import companion
 from jobs.tasks import execute_job
 from ops.celery.worker_pool import WorkerPool
@@ -457,6 +458,7 @@ def test_the_dispatcher_survives_a_database_that_does_not_answer(worker, monkeyp
             assert wait_until_finished(submit("multiply", x=4, y=5)).result == 20
         finally:
             stop.set()
+            notify_dispatcher()
 
 
 def test_the_dispatcher_waits_for_a_database_that_is_not_ready_and_ends_at_sigterm(tmp_path):

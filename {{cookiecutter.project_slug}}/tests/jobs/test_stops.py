@@ -46,7 +46,7 @@ def run_task(end, answer):
 def test_a_pool_process_knows_whether_it_was_told_to_stop(tmp_path, end, requested):
     """In a real process of billiard's pool, whose handlers of signals are there as they are in a worker."""
     answer = tmp_path / "answer"
-    pool = ForkContext().Pool(1)
+    pool = ForkContext().Pool(1, lost_worker_timeout=0.1)  # seconds for which it waits for a dead process's result
     pool.apply_async(run_task, [end, answer])
     wait_for(lambda: answer.exists() and answer.read_text(), "the task's end")
     pool.terminate()
