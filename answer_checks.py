@@ -132,10 +132,10 @@ def is_one_line(text: str) -> bool:
 
 @cache
 def template_version(folder: Path) -> str:
-    """Return the tag or the commit of the template in this folder, or the number in pyproject.toml if git knows none."""
+    """Return the tag or commit of the template in this folder, or the number in pyproject.toml if git knows neither."""
     command = ["git", "-C", str(folder), "describe", "--tags", "--always", "--dirty"]
     with suppress(OSError):  # there may be no git
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603
         if (folder / ".git").exists() and done.returncode == 0:
             return done.stdout.strip()
     number = re.search(r'(?m)^version = "(.+)"$', (folder / "pyproject.toml").read_text(encoding="utf-8"))
@@ -143,8 +143,9 @@ def template_version(folder: Path) -> str:
 
 
 class AnswerChecks(Extension):
-    """Makes each check a filter that ends cookiecutter with one line if it refuses its input, and gives templates the
-    folder and the version of this template. Refuses old versions of cookiecutter, and a configuration file with a choice that does not exist.
+    """Makes each check a filter that ends cookiecutter with one line if it refuses its input, and tells templates where
+    this template is and which version it has. Refuses old versions of cookiecutter, and a configuration file with a
+    choice that does not exist.
     """
 
     def __init__(self, environment: Environment) -> None:

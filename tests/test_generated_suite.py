@@ -83,6 +83,8 @@ def test_a_second_worker_pool_is_added_as_the_documentation_says(bake_fresh, gen
         "compose.yaml": r"(?<=^services:\n)",
         "compose.override.yaml": r"(?<=^services:\n)",
         "compose.prod.yaml": r"(?<=^services:\n)",
+        "compose.debug.yaml": r"(?<=^services:\n)",
+        "Makefile": r"^APP := web.*?\n",
         "Procfile": r"(?<=--without-mingle\n)",
     }
     assert [Path(name).name for name, _ in added] == list(places)

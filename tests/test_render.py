@@ -72,7 +72,7 @@ def test_every_file_looks_written_by_hand(bake, answers):
         assert not text.endswith("\n\n"), f"{name} ends with a blank line"
         assert not text.startswith("\n"), f"{name} starts with a blank line"
         # The pages of the docs have Python in them, with two blank lines before a function.
-        blank = "\n\n\n\n" if name.endswith((".py", ".py-tpl", "docs/jobs.md")) else "\n\n\n"
+        blank = "\n\n\n\n" if name.endswith((".py", ".py-tpl", "docs/jobs.md", "README.md")) else "\n\n\n"
         assert blank not in text, f"{name} has too many blank lines"
         trailing = [line for line in text.split("\n") if line != line.rstrip()]
         assert not trailing, f"{name} has trailing spaces: {trailing}"

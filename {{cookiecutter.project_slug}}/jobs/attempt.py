@@ -143,10 +143,10 @@ class Attempt:
             raise self._stop_reason
 
     def __enter__(self) -> "Attempt":
-        self._token = _current.set(self)
-        running.add(self)
         # Not threading.Thread, whose start() waits until the thread runs. Most jobs take no longer than that.
         _thread.start_new_thread(self._run_thread, ())
+        self._token = _current.set(self)
+        running.add(self)
         return self
 
     def __exit__(

@@ -121,8 +121,8 @@ _TAKE_ONLY = Update(_take_only)
 def take_only() -> Job | None:
     """Mark the only job that is due as published, if the broker has few messages for jobs.
 
-    One statement does it, so a job starts sooner when there is little to do. It does not know the queue of the job, so
-    all messages count, and the queue with the fewest workers sets the limit.
+    One statement does it, so a job starts sooner when there is little to do. It does not know the job's queue. So it
+    counts the messages of all queues, and uses the smallest limit of any queue.
 
     Returns:
         The job. None if no job is due, if several jobs are due, or if the broker has more messages.

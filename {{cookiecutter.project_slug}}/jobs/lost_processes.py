@@ -33,8 +33,8 @@ def _recover(task_id: str) -> None:
 
 def release_jobs_of_threads(**kwargs: Any) -> None:
     """Receiver of threads_abandoned: release the jobs that run in this process, which is about to end."""
-    for running in tuple(attempt.running):
-        try:
+    try:
+        for running in tuple(attempt.running):
             lifecycle.release(running.job)
-        except DatabaseError as error:
-            logger.warning("job %s waits until its lease has expired: %s", running.job, error)
+    except DatabaseError as error:  # The others would have to wait for the same database, and time is short.
+        logger.warning("jobs of this process wait until their leases have expired: %s", error)

@@ -57,7 +57,7 @@ def check_threads(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 def has_limit(task: Any) -> bool:
-    """Tell whether the task has a time limit of its own. Celery gives the limits of the settings to all others."""
+    """Tell whether the task has a time limit of its own. A task without one has the limits of the settings."""
     of_the_settings = {None, settings.CELERY_TASK_TIME_LIMIT, settings.CELERY_TASK_SOFT_TIME_LIMIT}
     return not {task.time_limit, task.soft_time_limit} <= of_the_settings
 
@@ -126,5 +126,5 @@ def check_connections(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         return []
     services = ", ".join(f"{service} {count}" for service, count in settings.POSTGRES_CONNECTIONS.items())
     message = f"{needed} connections to PostgreSQL may be needed but only {available} are available: {services}"
-    hint = "Raise POSTGRES_MAX_CONNECTIONS, or lower WEB_CPUS or what the workers have: WORKER_POOLS in capacity.py."
+    hint = "In .env, raise POSTGRES_MAX_CONNECTIONS, or lower WEB_CPUS, WORKER_…CONCURRENCY or WORKER_…REPLICAS."
     return [Error(message, hint=hint, id="ops.E003")]

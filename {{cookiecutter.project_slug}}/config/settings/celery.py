@@ -105,8 +105,8 @@ CONSUMER_TIMEOUT = CELERY_TASK_TIME_LIMIT + 600
 # Every time limit must be shorter than this, so that no message is delivered again while its task still runs.
 MAX_TASK_TIME_LIMIT = CONSUMER_TIMEOUT
 # When a worker loses its connection, RabbitMQ gives the messages of its running tasks to other workers at once. So the
-# worker cancels those tasks, which loses their work so far; otherwise each would run twice. Tasks in threads do run
-# twice, because nothing can end a thread.
+# worker cancels those tasks, which loses their work so far. Otherwise they would run twice. Tasks in threads can't be
+# cancelled, so they do run twice.
 # https://docs.celeryq.dev/en/stable/userguide/configuration.html
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 # A worker that has lost its network connects again before RabbitMQ knows that the old connection is gone. Celery's
@@ -213,7 +213,8 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 
 # A process of the pool is replaced after this many tasks, which limits what a memory leak can take. It costs a fork.
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 1000
-# Celery's consumer, which also tells the health check when it last took a message, and ends threads that run too long.
+# Celery's consumer, which also tells the health check when it last took a message, and ends a stopping worker whose
+# threads still run tasks.
 # https://docs.celeryq.dev/en/stable/userguide/configuration.html#worker-consumer
 CELERY_WORKER_CONSUMER = "ops.celery.consumer:Consumer"
 # Keeps Celery from closing the database connections around each task, because a new connection takes longer than most

@@ -1,4 +1,4 @@
-"""Celery's consumer, which takes messages from the broker, with additions for the health check and for threads."""
+"""Celery's consumer, which takes messages from the broker. It also serves the health check, autoscaling and threads."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,14 @@ from ops.celery.worker_heartbeat import progress
 
 
 class Consumer(CeleryConsumer):
-    """A consumer that notes when it takes a message, and that ends the process if threads would keep it."""
+    """A consumer that notes when it takes a message, and that ends the process although threads still run."""
+
+    @property
+    def max_prefetch_count(self) -> int:
+        """How many messages this worker may reserve after it has connected again: one for each process of its largest
+        pool. Celery counts those of the current pool, but the autoscaler starts processes only for reserved messages.
+        """
+        return int(max(self.controller.max_concurrency or 0, self.pool.num_processes) * self.prefetch_multiplier)
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
         """Return the function to which the connection gives each message."""

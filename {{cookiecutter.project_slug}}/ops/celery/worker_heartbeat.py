@@ -22,8 +22,8 @@ INTERVAL = 1.0  # seconds between two touches
 # A pool process counts as stuck if it has not run any Python code for this long (seconds), because it is stopped or
 # caught inside a library. A process that computes or waits for a long time is not stuck.
 STUCK_AFTER = 30
-# While a message waits and a process of the pool is free, the worker must take a message within this time (seconds).
-# https://github.com/celery/celery/issues/10205 is about workers that are connected and take none.
+# While a message waits and a process or a thread of the pool is free, the worker must take a message within this time
+# (seconds). https://github.com/celery/celery/issues/10205 is about workers that are connected and take none.
 TAKE_WITHIN = 120
 
 
@@ -63,9 +63,9 @@ class Connection(kombu.Connection):
 class WorkerHeartbeat(bootsteps.StartStopStep):
     """Touches the worker's files every INTERVAL seconds.
 
-    `alive` is not touched while the worker takes no messages although it could. `ready` is not touched either then, nor
-    while a process of the pool is stuck or the broker does not answer. A stuck process does not make the whole worker
-    stuck, because the hard time limit ends it.
+    `alive` is touched unless the worker takes no message although it could. `ready` also needs a broker that answers
+    and a pool without stuck processes. A stuck process does not make the whole worker stuck, because the hard time
+    limit ends it.
     """
 
     requires = ("celery.worker.components:Timer", "celery.worker.components:Pool")
@@ -104,6 +104,8 @@ class WorkerHeartbeat(bootsteps.StartStopStep):
     def _takes_messages(self, pool: Any, consumer: Any) -> bool:
         now = time.monotonic()
         has_free_process = len(state.active_requests) < pool.num_processes
+        if hasattr(pool, "has_free_thread"):  # After a lost connection, Celery forgets what runs in threads.
+            has_free_process = has_free_process and pool.has_free_thread()
         is_rate_limited = any(bucket and bucket.contents for bucket in consumer.task_buckets.values())
         if self.probe.messages_wait and has_free_process and not is_rate_limited:
             self.idle_since = max(self.idle_since, progress.at)

@@ -15,7 +15,7 @@ POOLS = runpy.run_path(settings.BASE_DIR / "config" / "settings" / "capacity.py"
 
 
 def options(command: list[str]) -> dict[str, str]:
-    """Return each option of a command that has a value."""
+    """Return each option of a command, with the word that follows it."""
     return {name: value for name, value in pairwise(command) if name.startswith("--")}
 
 
@@ -29,6 +29,18 @@ def test_the_settings_know_all_workers():
     assert commands().keys() == POOLS.keys()
 
 
+def test_make_stops_all_workers_before_it_replaces_the_database():
+    [services] = re.findall(r"(?m)^APP := (.*)$", (settings.BASE_DIR / "Makefile").read_text())
+
+    assert POOLS.keys() <= set(services.split())
+
+
+def test_a_debugger_gets_the_tasks_of_all_workers():
+    debug = yaml.safe_load((settings.BASE_DIR / "compose.debug.yaml").read_text())["services"]
+
+    assert len([name for name in POOLS if debug[name].get("scale") != 0]) == 1
+
+
 @pytest.mark.parametrize("service", POOLS)
 def test_a_worker_consumes_the_queues_and_has_the_pool_that_the_settings_say(service):
     found = options(commands()[service])
@@ -39,7 +51,7 @@ def test_a_worker_consumes_the_queues_and_has_the_pool_that_the_settings_say(ser
 
 @pytest.mark.parametrize("service", POOLS)
 def test_the_settings_know_how_many_tasks_a_worker_runs_at_most(service):
-    """The number, or the variable and its default, which the settings see only if compose passes the variable on."""
+    """By the same number, or by the same variable with the same default, which compose passes on to the settings."""
     found = options(commands()[service])
     most = found.get("--autoscale", found.get("--concurrency")).partition(",")[0]
 

@@ -1,6 +1,7 @@
 """Views and tasks that fail, and others that do not, for tests that start real processes."""
 
 import logging
+import sys
 import time
 
 from celery import shared_task
@@ -30,6 +31,12 @@ def fail(password: str) -> None:
 def run_out_of_memory() -> None:
     """Fail as a function that asks for more memory than there is."""
     raise MemoryError("no memory is left")
+
+
+@shared_task(ignore_result=True, max_retries=1, default_retry_delay=0)
+def leave() -> None:
+    """Exit, which a function should not do."""
+    sys.exit(3)
 
 
 @shared_task(ignore_result=True)

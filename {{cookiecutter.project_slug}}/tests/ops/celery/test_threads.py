@@ -1,10 +1,12 @@
 """A worker with threads stops in time, and hands back what it has not finished: ops/celery/threads.py."""
 
 import signal
+import threading
 from pathlib import Path
 
 import pytest
 
+from ops.celery.threads import TaskPool
 from tests.support import processes
 from tests.support.waiting import wait_for
 
@@ -34,6 +36,33 @@ def test_a_cold_shutdown_gives_the_message_of_a_running_task_back(tmp_path, sign
         assert worker.wait(timeout=20) == 0
     assert "ended although tasks were still running in 1 threads" in log.read_text()
     assert "failing.sleep" in message(tmp_path)
+
+
+def test_a_task_that_exits_is_a_failure_and_does_not_occupy_its_thread(tmp_path):
+    """It is tried again, as after the death of a process, and the worker's only thread then runs the next task."""
+    log = tmp_path / "worker.log"
+    with processes.worker(log, "--pool", "threads"):
+        processes.send("leave", log)
+        processes.send("talk", log)
+
+        wait_for(lambda: "said by print" in log.read_text(), "the next task", seconds=20)
+        wait_for(lambda: "WorkerLostError" in log.read_text(), "the failure", seconds=20)
+
+
+def test_after_a_lost_connection_tasks_that_wait_for_a_thread_are_forgotten():
+    """The broker delivers them again. What runs goes on."""
+    ran, go_on = [], threading.Event()
+    pool = TaskPool(1)
+    pool.on_apply(go_on.wait, [10], {}, callback=ran.append, accept_callback=lambda *ids: None)
+    wait_for(pool.has_free_thread, "the start of the first task")
+    pool.on_apply(lambda: "second", [], {}, callback=ran.append, accept_callback=lambda *ids: None)
+    assert not pool.has_free_thread()
+
+    pool.flush()
+    go_on.set()
+    pool.on_stop()
+
+    assert ran == [True]
 
 
 def test_a_warm_shutdown_waits_for_running_tasks(tmp_path):

@@ -79,6 +79,26 @@ def test_a_worker_says_that_it_is_alive_and_ready(worker):
     wait_for(heartbeat.ready(name).exists, "a touch of the file ready")
 
 
+def test_a_worker_that_connects_again_reserves_messages_for_its_largest_pool():
+    """Otherwise the autoscaler would never start a process again, because it does so for reserved messages."""
+    consumer = Consumer.__new__(Consumer)
+    consumer.pool, consumer.prefetch_multiplier = SimpleNamespace(num_processes=2), 1
+    consumer.controller = SimpleNamespace(max_concurrency=10)
+    assert consumer.max_prefetch_count == 10
+
+    consumer.controller = SimpleNamespace(max_concurrency=None)
+    assert consumer.max_prefetch_count == 2
+
+
+def test_a_worker_whose_threads_are_busy_is_alive_although_celery_has_forgotten_what_runs(idle):
+    idle.step.probe.messages_wait = True
+    idle.pool.has_free_thread = lambda: False
+
+    idle.after(10_000)
+
+    assert idle.alive
+
+
 def test_two_workers_on_one_machine_have_files_of_their_own(monkeypatch):
     monkeypatch.setattr(Connection, "process", None)
     monkeypatch.setattr(Connection, "worker", "")
