@@ -10,7 +10,7 @@ from ops.celery.worker_heartbeat import progress
 
 
 class Consumer(CeleryConsumer):
-    """A consumer that notes when it takes a message, and that ends the process although threads still run."""
+    """A consumer that notes when it takes a message. When the worker ends, it does not wait for threads."""
 
     @property
     def max_prefetch_count(self) -> int:
