@@ -134,10 +134,9 @@ def test_the_death_of_a_process_is_told_to_whoever_wants_to_know(monkeypatch, er
 @pytest.mark.slow
 def test_a_task_that_raises_a_memory_error_fails_and_the_worker_goes_on(tmp_path):
     log = tmp_path / "worker.log"
+    processes.send("run_out_of_memory", log)
+    processes.send("talk", log)
     with processes.worker(log) as worker:
-        processes.send("run_out_of_memory", log)
-        processes.send("talk", log)
-
         wait_for(lambda: worker.poll() is not None or "succeeded" in log.read_text(), "the next task", seconds=30)
         assert worker.poll() is None, log.read_text()
 

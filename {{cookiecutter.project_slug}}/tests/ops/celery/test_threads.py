@@ -24,8 +24,8 @@ def message(folder: Path) -> str:
 def test_a_cold_shutdown_gives_the_message_of_a_running_task_back(tmp_path, signals):
     """The second SIGQUIT comes from ops/celery/shutdown.py when the time for a warm shutdown is over."""
     log = tmp_path / "worker.log"
+    processes.send("sleep", log)
     with processes.worker(log, "--pool", "threads") as worker:
-        processes.send("sleep", log)
         wait_for(lambda: "received" in log.read_text(), "the task", seconds=20)
         assert message(tmp_path) == ""
 
@@ -41,10 +41,9 @@ def test_a_cold_shutdown_gives_the_message_of_a_running_task_back(tmp_path, sign
 def test_a_task_that_exits_is_a_failure_and_does_not_occupy_its_thread(tmp_path):
     """It is tried again, as after the death of a process, and the worker's only thread then runs the next task."""
     log = tmp_path / "worker.log"
+    processes.send("leave", log)
+    processes.send("talk", log)
     with processes.worker(log, "--pool", "threads"):
-        processes.send("leave", log)
-        processes.send("talk", log)
-
         wait_for(lambda: "said by print" in log.read_text(), "the next task", seconds=20)
         wait_for(lambda: "WorkerLostError" in log.read_text(), "the failure", seconds=20)
 
@@ -67,8 +66,8 @@ def test_after_a_lost_connection_tasks_that_wait_for_a_thread_are_forgotten():
 
 def test_a_warm_shutdown_waits_for_running_tasks(tmp_path):
     log = tmp_path / "worker.log"
+    processes.send("talk", log)
     with processes.worker(log, "--pool", "threads") as worker:
-        processes.send("talk", log)
         wait_for(lambda: "received" in log.read_text(), "the task", seconds=20)
 
         worker.terminate()
