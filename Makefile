@@ -37,7 +37,7 @@ faults: $(VENV)/installed ## Run every fault on each broker and write what is lo
 	$(PYTEST) tests/faults/test_full_load.py --long
 	$(BIN)/python -m tests.faults.report
 
-bench: $(VENV)/installed ## Measure requests with jobs and without, a backlog of jobs, and other engines beside ours (needs Docker)
+bench: $(VENV)/installed ## Measure requests with jobs and without, a backlog of jobs, other engines, and worker pools (needs Docker)
 	$(BIN)/python -m bench.report
 	$(BIN)/python -m bench.publish
 	$(BIN)/python -m bench.connections

@@ -196,7 +196,7 @@ class Bench:
         self.all_done(engine)
         timing = f"SELECT count(*), extract(epoch FROM max(finished) - min(started)) FROM ({engine.work}) AS work"
         [[count, took]] = self.stack.sql(timing, engine.database)
-        found["worked off per second"] = int(count) / float(took)
+        found["jobs processed per second"] = int(count) / float(took)
 
         self.stack.sql(engine.empty, engine.database)
         code = SUBMIT_ONE_BY_ONE.format(imports=engine.imports, work=engine.work, count=LATENCIES)
@@ -232,7 +232,7 @@ class Bench:
         count = "SELECT count(*) FROM example_taskrun WHERE task_name = 'one_query'"
         wait_for(lambda: self.stack.sql(count) == [[str(self.jobs + 1)]], "the end of all tasks", seconds=300)
         [[took]] = self.stack.sql(TASKS_TOOK)
-        return {"worked off per second": self.jobs / float(took)}
+        return {"jobs processed per second": self.jobs / float(took)}
 
 
 @contextmanager

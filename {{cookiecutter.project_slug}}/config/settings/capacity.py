@@ -19,7 +19,7 @@ WORKER_POOLS = {
         concurrency=env.int("WORKER_DEFAULT_CONCURRENCY", default=2),
         replicas=env.int("WORKER_DEFAULT_REPLICAS", default=1),
     ),
-    # Tasks that wait for others. A waiting thread costs little, and Celery can't add threads later, so there are many.
+    # Tasks that wait for I/O. A waiting thread costs little, and Celery can't add threads later, so there are many.
     "worker-io": WorkerPool(
         queues=("io",),
         has_threads=True,
