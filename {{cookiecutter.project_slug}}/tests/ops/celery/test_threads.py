@@ -59,9 +59,11 @@ def test_after_a_lost_connection_tasks_that_wait_for_a_thread_are_forgotten():
 
     pool.flush()
     go_on.set()
+    pool.on_apply(lambda: "third", [], {}, callback=ran.append, accept_callback=lambda *ids: None)
+    wait_for(lambda: "third" in ran, "the next task")
     pool.on_stop()
 
-    assert ran == [True]
+    assert ran == [True, "third"]
 
 
 def test_a_warm_shutdown_waits_for_running_tasks(tmp_path):
