@@ -19,7 +19,7 @@ def eager_mode(folder: Path) -> None:
 
 def queue_without_consumer(folder: Path) -> None:
     replace(folder / "config/settings/celery.py", '[queue("default")]', '[queue("default"), queue("other")]')
-    replace(folder / "compose.yaml", "--without-mingle]", "--without-mingle, --queues, other]")
+    replace(folder / "compose.yaml", "--hostname, worker@%h,", "--hostname, worker@%h, --queues, other,")
 
 
 def test_a_wrong_broker_host_is_named(running):

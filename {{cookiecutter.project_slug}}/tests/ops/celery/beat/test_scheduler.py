@@ -361,15 +361,15 @@ def test_an_entry_that_was_just_made_is_sent_at_its_first_time(beat):
 
 
 def test_a_new_leader_logs_what_was_missed_in_one_line_per_entry(beat, caplog):
-    entry("one that asks", headers=CATCH_UP)
-    since = entry("another").last_run_at.isoformat(timespec="seconds")
+    asks, another = entry("one that asks", headers=CATCH_UP), entry("another")
     entry("in time", minutes_ago=0.5)
+    since = [each.last_run_at.isoformat(timespec="seconds") for each in (another, asks)]
 
     beat().send_all()
 
     assert sorted(warnings(caplog)) == [
-        f"beat: another: 3 missed since {since}, it is sent once now",
-        f"beat: one that asks: 3 missed since {since}, each is sent now, oldest first",
+        f"beat: another: 3 missed since {since[0]}, it is sent once now",
+        f"beat: one that asks: 3 missed since {since[1]}, each is sent now, oldest first",
     ]
 
 
