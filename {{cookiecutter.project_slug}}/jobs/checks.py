@@ -9,7 +9,7 @@ from django.core.checks import Error, register
 
 from jobs import registry
 from jobs.arguments import to_json
-from ops.checks import has_threads, queue_exists
+from ops.checks import has_threads, limit_in_thread, queue_exists
 
 
 @register
@@ -55,13 +55,8 @@ def check_time_limits(app_configs: Any, **kwargs: Any) -> list[Error]:
 @register
 def check_threads(app_configs: Any, **kwargs: Any) -> list[Error]:
     """Report each kind with a time limit whose jobs run in threads, because nothing can end a thread."""
-    hint = "Leave out time_limit and let the function give up by itself, or use a queue whose workers have processes."
     return [
-        Error(
-            f"job {kind.name}: its queue belongs to workers with threads, which have no time limits",
-            hint=hint,
-            id="jobs.E005",
-        )
+        limit_in_thread(f"job {kind.name}", "jobs.E005")
         for kind in registry.all_kinds()
         if kind.time_limit and has_threads(kind.queue)
     ]

@@ -44,16 +44,18 @@ def check_queues(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 @register
 def check_threads(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Nothing can end a thread, so a task that runs in one must not count on a time limit."""
-    hint = "Leave out the limit and let the task give up by itself, or use a queue whose workers have processes."
     return [
-        Error(
-            f"task {task.name}: its queue belongs to workers with threads, which have no time limits",
-            hint=hint,
-            id="ops.E007",
-        )
+        limit_in_thread(f"task {task.name}", "ops.E007")
         for task in all_tasks()
         if has_threads(getattr(task, "queue", None)) and has_limit(task)
     ]
+
+
+def limit_in_thread(what: str, check_id: str) -> Error:
+    """Return the error that a task or a kind of jobs has a time limit although it runs in a thread."""
+    hint = "Leave out the limit and let the function give up by itself, or use a queue whose workers have processes."
+    message = f"{what}: its queue belongs to workers with threads, which have no time limits"
+    return Error(message, hint=hint, id=check_id)
 
 
 def has_limit(task: Any) -> bool:
