@@ -52,7 +52,7 @@ def check_threads(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 def limit_in_thread(what: str, check_id: str) -> Error:
-    """Return the error that a task or a kind of jobs has a time limit although it runs in a thread."""
+    """Return the error for a function (`what`) that has a time limit although it runs in a thread."""
     hint = "Leave out the limit and let the function give up by itself, or use a queue whose workers have processes."
     message = f"{what}: its queue belongs to workers with threads, which have no time limits"
     return Error(message, hint=hint, id=check_id)

@@ -174,11 +174,13 @@ CELERY_BROKER_POOL_ACQUIRE_TIMEOUT = 10
 # --- Queues ------------------------------------------------------------------------------------------------------
 
 {% if cookiecutter.worker_pools == "split" %}
-# Every queue is declared here. A misspelt queue is an error at once, and not a list that grows while nobody reads it.
-# Each queue belongs to one of WORKER_POOLS in capacity.py, so slow tasks of one queue never hold up those of another.
+# Every queue is declared here. If code names any other queue, Celery raises an error at once. By default it would
+# create the queue, and messages would pile up in it, because no worker reads it. Each queue belongs to one of
+# WORKER_POOLS in capacity.py, so slow tasks of one queue never hold up those of another.
 {% else %}
-# Every queue is declared here, and a worker consumes all of them unless its option -Q says otherwise. A misspelt queue
-# is an error at once, and not a list that grows while nobody reads it.
+# Every queue is declared here, and a worker consumes all of them unless its option -Q says otherwise. If code names any
+# other queue, Celery raises an error at once. By default it would create the queue, and messages would pile up in it if
+# no worker reads it.
 {% endif %}
 # https://docs.celeryq.dev/en/stable/userguide/routing.html
 CELERY_TASK_CREATE_MISSING_QUEUES = False
