@@ -14,7 +14,7 @@ from ops.checks import has_threads, limit_in_thread, queue_exists
 
 @register
 def check_queues(app_configs: Any, **kwargs: Any) -> list[Error]:
-    """Report each kind whose queue no worker reads. Its jobs would wait forever."""
+    """Report each kind whose queue does not exist. Its jobs would wait forever."""
     known = sorted(queue.name for queue in settings.CELERY_TASK_QUEUES)
     return [
         Error(
@@ -64,7 +64,9 @@ def check_threads(app_configs: Any, **kwargs: Any) -> list[Error]:
 
 @register
 def check_forms(app_configs: Any, **kwargs: Any) -> list[Error]:
-    """Report each form field whose value can't be kept as JSON. The values that are known are those of its choices."""
+    """Report each form field whose value can't be kept as JSON. Only values that the code names are checked: the
+    initial value, and the choices.
+    """
     errors = []
     for kind in registry.submittable_kinds():
         for name, field in kind.form.base_fields.items() if kind.form else ():
@@ -86,8 +88,9 @@ def _known_values(field: forms.Field) -> Iterator[Any]:
     if isinstance(field, forms.ModelChoiceField | forms.FileField):
         return
     samples = [] if field.initial is None or callable(field.initial) else [field.initial]
-    if isinstance(field, forms.TypedChoiceField) and isinstance(field.choices, list):
-        samples += [key for key, label in field.choices if not isinstance(label, list | tuple)]
+    if isinstance(field, forms.TypedChoiceField | forms.TypedMultipleChoiceField) and isinstance(field.choices, list):
+        keys = [key for key, label in field.choices if not isinstance(label, list | tuple)]
+        samples += keys if isinstance(field, forms.TypedChoiceField) else [[key] for key in keys]
     for sample in samples:
         try:
             yield field.clean(sample)

@@ -83,12 +83,16 @@ def test_a_field_whose_value_cannot_be_kept_is_found(define):
         size = forms.TypedChoiceField(choices=[("s", "Small")], coerce=lambda key: {key})
         since = forms.DateField(initial=lambda: 1 / 0)
         kind = forms.TypedChoiceField(choices=lambda: 1 / 0, coerce=lambda key: {key})
+        marks = forms.TypedMultipleChoiceField(choices=[("r", "Red")], coerce=lambda key: {key})
 
     @define(form=SizeForm)
-    def resize(size, since):
+    def resize(size, since, marks):
         pass
 
-    assert errors() == ["job resize: the value of the form's field 'size' can't be kept as JSON: set {'s'} is not JSON"]
+    assert errors() == [
+        "job resize: the value of the form's field 'size' can't be kept as JSON: set {'s'} is not JSON",
+        "job resize: the value of the form's field 'marks' can't be kept as JSON: set {'r'} is not JSON",
+    ]
 
 
 @pytest.mark.django_db
