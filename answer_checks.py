@@ -24,7 +24,7 @@ from cookiecutter import generate
 from jinja2 import Environment
 from jinja2.ext import Extension
 
-# Earlier versions take `beat=no` on the command line for yes.
+# Earlier versions read `beat=no` on the command line as yes.
 COOKIECUTTER = (2, 7)
 
 TEMPLATE = Path(__file__).resolve().parent
@@ -58,7 +58,9 @@ def check_project_name(answer: str) -> None:
 
 
 def check_project_slug(answer: str) -> None:
-    """Refuse what can't be the name of a module, a database and an image, and what is the name of something else."""
+    """Refuse a slug that can't name a module, a database and an image, or that is the name of something else
+    already.
+    """
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", answer) or len(answer) > 40:
         raise Refused(
             f"project_slug '{answer}' can't be the name of a module: use up to 40 lower-case letters, digits and "
@@ -90,7 +92,7 @@ def check_email(answer: str) -> None:
 
 
 def check_domain_name(answer: str) -> None:
-    """Refuse what is more or less than a host name."""
+    """Refuse what is not exactly a host name, for example because it has a scheme, a port or a path."""
     label = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
     if not re.fullmatch(rf"{label}(\.{label})*", answer):
         raise Refused(
@@ -100,7 +102,7 @@ def check_domain_name(answer: str) -> None:
 
 
 def check_timezone(answer: str) -> None:
-    """Refuse a time zone that Django would not know. (Without the system's database, Python knows none but UTC.)"""
+    """Refuse a time zone that Django would not know. (Without the system's database, Python may not even know UTC.)"""
     if answer != "UTC" and answer not in zoneinfo.available_timezones():
         raise Refused(f"timezone '{answer}' is unknown: use a name of the IANA database, such as UTC or Europe/Vienna")
 
@@ -163,8 +165,8 @@ class AnswerChecks(Extension):
 def ignored_default() -> str:
     """Return why cookiecutter has ignored an answer in the user's configuration file, or an empty text.
 
-    It only warns about such an answer and goes on with another one, so the project would not be the one that was asked
-    for. Python keeps the warnings that a module has given.
+    cookiecutter only warns about such an answer and uses the template's default instead, so the project would not be
+    the one that was asked for. Python records a module's warnings in `__warningregistry__`.
     """
     for key in getattr(generate, "__warningregistry__", {}):
         if key != "version" and str(key[0]).startswith("Invalid default received: "):

@@ -1,4 +1,4 @@
-"""Loads answer_checks.py. cookiecutter 1 can't, and says: No module named 'cookiecutter_2_7_is_needed'."""
+"""Loads answer_checks.py. cookiecutter 1 can't import a template's modules, so its error names this module."""
 
 from answer_checks import AnswerChecks
 

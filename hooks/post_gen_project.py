@@ -67,7 +67,7 @@ def remove(path: str) -> None:
 
 def write_dotenv() -> None:
     """Write .env, which only its owner can read, from .env.example."""
-    # Nothing runs as root in a container, so root's own files get the ids that .env.example names. Windows has no ids.
+    # Our services never run as root, so for root the ids stay those of .env.example. Windows has no ids.
     uid, gid = (os.getuid(), os.getgid()) if hasattr(os, "getuid") and os.getuid() else (1000, 1000)
     content = dotenv(Path(".env.example").read_text(encoding="utf-8"), uid, gid)
     file = os.open(".env", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,7 +1,7 @@
 """Sample jobs, each below its form. The project finds a jobs.py in every app.
 
-A form is what people fill in on the page, and it checks every submission. If the worker dies, the job starts again from
-the beginning, so running it twice must do no harm.
+A form checks what is submitted on the page or by the API, and not what code passes to submit(). If the worker dies, the
+job starts again from the beginning, so running it twice must do no harm.
 """
 
 import csv
@@ -23,7 +23,7 @@ MAX_PIXELS = 25_000_000
 
 
 # The same work as the task example.tasks.add, so that you can compare the two: a task is only a message to a worker,
-# and a job is also a row that remembers the work until it is done.
+# and a job is also a row, so it is not lost before its work is done.
 @job(form=AddForm)
 def add(x: int, y: int) -> int:
     """Add two numbers."""
@@ -42,7 +42,9 @@ def power(base: int, exponent: int) -> int:
 
 
 class FibonacciForm(forms.Form):
-    n = forms.IntegerField(initial=30, min_value=0, max_value=35, help_text="Each step takes 1.6 times as long")
+    n = forms.IntegerField(
+        initial=30, min_value=0, max_value=35, help_text="If n grows by 1, it takes 1.6 times as long"
+    )
 
 
 # atomic=False, as in the jobs below: they write nothing to the database, so a long transaction would be useless.

@@ -1,4 +1,4 @@
-"""A job engine: each job is a row in the database until its work is done.
+"""A job engine: each job is a row in the database, so it is not lost before its work is done.
 
 In `jobs.py` of any app:
 

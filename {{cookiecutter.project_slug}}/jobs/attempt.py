@@ -46,9 +46,9 @@ running: set["Attempt"] = set()  # in this process: several if it has threads
 def progress(done: int, total: int, note: str = "") -> None:
     """Report from inside a job how far it is.
 
-    Calling this often is cheap, because a thread writes the latest values to the database once a second. Let the
-    exceptions pass through the job. Outside a job, for example in a test that calls the function, nothing is written,
-    but the values are checked.
+    Calling this often is cheap, because a thread writes the latest values to the database once a second. The job must
+    not catch JobCancelled or LeaseLost, because they stop it. Outside a job, for example in a test that calls the
+    function, nothing is written, but the values are checked.
 
     Args:
         done: How much of the work is done, in any unit: a whole number that is not negative.
@@ -143,7 +143,7 @@ class Attempt:
             raise self._stop_reason
 
     def __enter__(self) -> "Attempt":
-        # Not threading.Thread, whose start() waits until the thread runs. Most jobs take no longer than that.
+        # Not threading.Thread: its start() waits until the thread runs, which takes longer than many short jobs.
         _thread.start_new_thread(self._run_thread, ())
         self._token = _current.set(self)
         running.add(self)

@@ -61,13 +61,13 @@ class Pace:
             self.per_second, self._taken, self._since = self._taken / passed, 0, time.monotonic()
 
     def add(self, messages: int) -> None:
-        """Note that the broker gets so many more messages, or does not get them after all if the number is negative."""
+        """Count messages that the broker gets. A negative number takes back messages that it did not get after all."""
         self._left += messages
 
 
 _paces: dict[str, Pace] = {}  # by queue
-# Queue: the owner who got the last place. The next round begins after this owner, so that everybody has a turn even if
-# there are more owners than places. Each dispatcher remembers its own.
+# By queue: the owner of the job that was chosen last. The next round begins after this owner, so that everybody has a
+# turn even if there are more owners than free places in the broker. Each dispatcher keeps its own record.
 _last_owner: dict[str, Any] = {}
 
 
@@ -119,7 +119,7 @@ _TAKE_ONLY = Update(_take_only)
 
 
 def take_only() -> Job | None:
-    """Mark the only job that is due as published, if the broker has few messages for jobs.
+    """If exactly one job is due, and the broker has few messages for jobs, mark this job as published.
 
     One statement does it, so a job starts sooner when there is little to do. It does not know the job's queue. So it
     counts the messages of all queues, and uses the smallest limit of any queue.
@@ -156,8 +156,8 @@ def take(queue: str, due: list[Any] | None = None) -> tuple[list[Job], bool]:
 
     Args:
         queue: The name of the queue, as in the jobs' rows.
-        due: The primary keys of all due jobs of the queue, the oldest first, if there are FEW at most. They are all
-            published if there are places for them. None if there are more.
+        due: The primary keys of all due jobs of the queue, the oldest first, if fewer than FEW jobs are due in all
+            queues together. They are all published if there are places for them. Otherwise None.
 
     Returns:
         The jobs in the order in which they should go, and whether more due jobs may be waiting for a place.
@@ -257,10 +257,10 @@ def _oldest(queue: str, owner: Any, places: int) -> Iterator[Any]:
 
 
 def _owners(queue: str) -> Iterator[Any]:
-    """Yield each owner of a due job once, beginning after the owner who got the last place.
+    """Yield each owner of a due job once, beginning after the owner of the job that was chosen last.
 
     Each step looks up the next owner in an index, however many jobs an owner has. Jobs without an owner count as jobs
-    of the owner None, who comes after the others.
+    of the owner None, who comes after the owner with the highest id.
     """
 
     def ascending(rows: QuerySet[Job]) -> Iterator[Any]:

@@ -24,7 +24,7 @@ def delete_old_jobs() -> None:
     orphaned = [name for name in _subfolders("jobs") if _is_orphaned(name)]
     for name in orphaned:
         _delete_folder(f"jobs/{name}")
-    logger.info("deleted %d old jobs and the files of %d", deleted, len(orphaned))
+    logger.info("deleted %d old jobs, and the files of %d jobs that no longer exist", deleted, len(orphaned))
 
 
 def _subfolders(path: str) -> list[str]:

@@ -76,7 +76,9 @@ def run(stop: threading.Event) -> None:
 
 
 def _seconds_until_next_job() -> float:
-    """Return when a job that waits now will be due. A job that is due already was not accepted by the broker."""
+    """Return the seconds until the next waiting job is due, or RETRY_INTERVAL if the broker has left due jobs
+    waiting.
+    """
     next_jobs = backlog.next_jobs()
     due_in = next_jobs[0].due_in.total_seconds() if next_jobs else float("inf")
     return due_in if due_in > 0 else RETRY_INTERVAL
@@ -97,7 +99,7 @@ def publish_due_jobs() -> bool:
             _publish_all([only])
         for queue, due in _due_by_queue():
             jobs, full = backlog.take(queue, due)
-            # If a job was refused, this waits for the next one. It would otherwise try five times a second.
+            # After a refusal, do not report more jobs. Otherwise run() would try the next ones five times a second.
             more |= _publish_all(jobs) and full
     except BrokerDoesNotAnswer as error:
         logger.warning("dispatcher: the broker does not answer, trying again: %r", error.__cause__)
@@ -130,7 +132,10 @@ def _publish_all(jobs: list[Job]) -> bool:
 
 
 def _due_by_queue() -> Iterator[tuple[str, list[Any] | None]]:
-    """Yield each queue that has due jobs, with their primary keys. If there are many, None instead of the keys."""
+    """Yield each queue that has due jobs, with their primary keys.
+
+    If many jobs are due, yield each queue that has unpublished jobs, with None instead of the keys.
+    """
     next_jobs = backlog.next_jobs()
     due = [job for job in next_jobs if job.due_in <= timedelta()]
     if len(due) == backlog.FEW:
@@ -160,7 +165,7 @@ def _publish(job: Job) -> None:
 def _is_connection_error(error: Exception) -> bool:
     """Return whether no other job could be published either, because the broker is down or hangs."""
     broker, cause = current_app.connection_for_write(), error.__cause__ or error
-    # To kombu, a KeyError is a connection error of Redis. To Celery, it is a queue that does not exist.
+    # kombu lists KeyError among Redis's connection errors, but Celery's QueueNotFound is a KeyError too.
     is_known = isinstance(cause, (OperationalError, OSError, *broker.connection_errors))
     return is_known and not isinstance(cause, KeyError)
 

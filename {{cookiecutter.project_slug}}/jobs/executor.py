@@ -61,7 +61,7 @@ def _execute(job: Job) -> bool:
         logger.info("job %s succeeded in %.3f s", job, time.monotonic() - started)
         return True
     except LeaseLost as error:
-        logger.warning("%s, so its writes are rolled back", error)
+        logger.warning("%s, so its result is not stored", error)
     except JobCancelled:
         lifecycle.mark_cancelled(job)
     except BaseException as error:
@@ -69,8 +69,8 @@ def _execute(job: Job) -> bool:
         if not stops.is_requested(error):
             _end_with_error(kind, job, error, limit)
             return False
-        # At the hard time limit the process gets the same signal as when it is stopped. Then the function has already
-        # ignored its soft limit.
+        # The hard time limit sends the same signal as a stop. It was the time limit if the soft limit has passed
+        # already.
         try:
             if time.monotonic() - started < limit:
                 lifecycle.release(job)
@@ -85,7 +85,7 @@ def _execute(job: Job) -> bool:
 
 
 def _end_with_error(kind: registry.Kind, job: Job, error: BaseException, limit: float) -> None:
-    """Write to the row that the function has raised `error`."""
+    """Record in the job's row that its function has raised `error`."""
     if kind.may_pass(error):
         logger.warning("job %s: attempt %d of %d: %r", job, job.counted_attempts, job.max_attempts, error)
         lifecycle.schedule_retry(job, _error_text(error))
@@ -114,7 +114,7 @@ def _run_attempt(kind: registry.Kind, job: Job) -> None:
             result = kind.function(**job.arguments)
             lifecycle.mark_succeeded(job, result, attempt.output, attempt.progress)
     except (SoftTimeLimitExceeded, SystemExit):
-        # The handler of a signal may have raised it in the middle of a query, whose connection then takes no other one.
+        # A signal's handler may have raised it during a query. Then the connection can't execute another one.
         if not connection.in_atomic_block:
             connection.close()
         raise
@@ -127,7 +127,8 @@ def _delete_unnamed_files(attempt: Attempt) -> None:
     """Delete the files that the attempt has saved, except the one that the job's row names.
 
     An error does not mean that the job has failed: a callback of transaction.on_commit() may raise one after the
-    commit. So only the row tells. If the database does not answer, the files stay until the job is deleted.
+    commit. So only the row says which file is in use. If the database does not answer, the files stay until the job is
+    deleted.
     """
     try:
         named = Job.objects.values_list("output", flat=True).get(pk=attempt.job.pk)

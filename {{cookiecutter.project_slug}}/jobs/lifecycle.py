@@ -148,7 +148,7 @@ def mark_succeeded(job: Job, result: Any, output: str, progress: Progress) -> No
         job: The job as `claim` returned it.
         result: What the job's function returned. It must be JSON.
         output: The name of the job's file in the default storage. Empty if the job has not written one.
-        progress: How far the job said it was, at the end.
+        progress: The last progress that the job reported.
 
     Raises:
         LeaseLost: Another worker has claimed the job, or it was deleted. Inside a transaction, this takes back what the
@@ -206,8 +206,8 @@ def _end_attempt(rows: QuerySet[Job], error: str | Combinable, delay: float, fai
 def schedule_retry(job: Job, error: str) -> None:
     """Let the job wait for its next attempt, or end it as failed if this was the last one.
 
-    The delay grows from seconds after the first attempt to minutes after the fifth. It is partly random, so that jobs
-    that failed together do not all run again at the same moment.
+    The delay is random. Its limit doubles from 5 seconds after the first attempt to 10 minutes after the ninth,
+    so jobs that failed together do not all run again at the same moment.
     """
     delay = 1 + get_exponential_backoff_interval(2, job.counted_attempts, MAX_RETRY_DELAY, full_jitter=True)
     _end_attempt(_held_by(job), error, delay, failed=LAST_ATTEMPT)

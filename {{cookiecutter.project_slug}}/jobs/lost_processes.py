@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 def recover_job(task_id: str, **kwargs: Any) -> None:
-    """Receiver of process_lost: recover the job that the process was running, if it was one.
+    """Receiver of process_lost: if the lost process was running a job, recover that job.
 
     This runs in the worker's main process, which must not wait for the database. So a thread does the work.
     """

@@ -8,10 +8,10 @@ import time
 from django.db import connection
 
 CHANNEL = "jobs"
-NOTIFY = {"postgresql": f"pg_notify('{CHANNEL}', '')"}  # what notifies the dispatcher, in the databases that can
+NOTIFY = {"postgresql": f"pg_notify('{CHANNEL}', '')"}  # the SQL that notifies the dispatcher, by database
 POLL_INTERVAL = 5.0  # seconds between two polls of a database that notifies the dispatcher in between
 BACKLOG_POLL_INTERVAL = 0.2  # seconds between two polls while jobs wait for a free place in the broker
-POLL_INTERVAL_WITHOUT_NOTIFY = 0.2  # seconds between two polls of a database that cannot
+POLL_INTERVAL_WITHOUT_NOTIFY = 0.2  # seconds between two polls of a database without NOTIFY
 
 
 def notify_dispatcher() -> None:

@@ -23,7 +23,7 @@ class Parameter(Expression):
     """Stands for a value that a statement gets when it is executed."""
 
     def __init__(self, name: str, output_field: Field) -> None:
-        """Name the value, and say of which type it is: an unbound field, or the column that it is written to."""
+        """`output_field` gives the type of the value: an unbound field, or the model's field of that column."""
         super().__init__(output_field=output_field)
         self.name = name
 
@@ -42,7 +42,7 @@ class Compiled(NamedTuple):
 
     text: str
     parameters: tuple[Any, ...]  # Parameters, and values that never differ
-    compiler: SQLCompiler  # of a SELECT of the columns that the statement returns: it can convert their values
+    compiler: SQLCompiler  # compiles a SELECT of the returned columns: used to convert their values
     converters: Any
 
     def execute(self, values: dict[str, Any]) -> list[Any]:
@@ -73,7 +73,7 @@ class Select:
         return Compiled(text, tuple(parameters), compiler, _converters(compiler))
 
     def __call__(self, **values: Any) -> list[Any]:
-        """Return the rows as tuples, with these values of the Parameters. Raises DatabaseError."""
+        """Execute the query with these values of the Parameters, and return tuples. Raises DatabaseError."""
         return self._compiled.execute(values)
 
 
@@ -81,7 +81,9 @@ class Update:
     """A change of jobs. The same statement changes the rows and returns them with their new values."""
 
     def __init__(self, build: Callable[[], tuple[QuerySet[Job], dict[str, Any]]]) -> None:
-        """Take a function that returns the rows, and what they are set to by column, both with Parameters."""
+        """Take a function that returns the rows to change, and their new values by column. Both may contain
+        Parameters.
+        """
         self._build = build
 
     @cached_property
@@ -94,7 +96,10 @@ class Update:
         return _returning_jobs(text, parameters)
 
     def __call__(self, **values: Any) -> list[Job]:
-        """Return the jobs that have changed, with these values of the Parameters. Raises DatabaseError."""
+        """Execute the statement with these values of the Parameters, and return the jobs that it has changed.
+
+        Raises DatabaseError.
+        """
         return [_job(row) for row in self._compiled.execute(values)]
 
 
@@ -113,7 +118,7 @@ class Insert:
         return _returning_jobs(text, parameters, and_notify=True)
 
     def __call__(self, **values: Any) -> Job:
-        """Return the job, with these values of the Parameters. Raises DatabaseError."""
+        """Execute the statement with these values of the Parameters, and return the job. Raises DatabaseError."""
         [row] = self._compiled.execute(values)
         return _job(row)
 

@@ -1,4 +1,4 @@
-"""Tells a worker that is being stopped from a function that exits."""
+"""Decides whether somebody stops the worker, or the job's function has exited by itself."""
 
 import signal
 
@@ -12,8 +12,9 @@ def is_requested(error: BaseException) -> bool:
     Otherwise the function itself has raised the error, for example by calling sys.exit().
 
     A process of Celery's pool is stopped by SIGTERM, for whatever reason: because the worker has to stop before its
-    tasks have ended (ops/celery/shutdown.py), because it has lost its broker, on Ctrl-C of `make local`, or because the
-    task has run for longer than its hard time limit. Then billiard's handler of the signal raises SystemExit.
+    tasks have ended (ops/celery/shutdown.py), because it has lost its broker (RabbitMQ), on Ctrl-C of `make local`, or
+    because the task has run for longer than its hard time limit. Then billiard's handler of the signal raises
+    SystemExit.
     """
     # In a pool process the class of the error says nothing: the function's clean-up may raise another one.
     if terminate_handler_fired() or isinstance(error, WorkerShutdown | WorkerTerminate):

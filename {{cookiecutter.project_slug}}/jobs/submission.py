@@ -40,10 +40,9 @@ def submit(
     Args:
         kind: The name of a function decorated with @job.
         owner: The user who may see the job. Only the admin shows a job without an owner.
-        idempotency_key: Submitting the same key for the same owner again returns the existing job instead of creating
-            a second one, even if the first one has finished. Files and `run_after` are not compared.
-        run_after: The job does not start before this moment, which needs a time zone, or before this time from now has
-            passed. It starts as soon as possible if None.
+        idempotency_key: Submitting the same key for the same owner again returns the existing job instead of creating a
+            second one, even if the first one has finished. Files and `run_after` are not compared.
+        run_after: The earliest start: a datetime with a time zone, or a timedelta from now. None: as soon as possible.
         **arguments: The keyword arguments for the function: JSON values, files, and what the fields of forms return,
             for example dates and models. The function receives a file as its name in the default storage, and the
             others as JSON, as docs/jobs.md says.

@@ -1,4 +1,5 @@
-"""System checks: refuse to start with times or connection counts that do not fit together, or with misspelt tasks.
+"""System checks: `manage.py check` and `migrate` refuse times or connection counts that don't fit together, misspelt
+tasks, and queues that no worker consumes.
 
 The times and the schedule are set in config/settings/celery.py, the counts in config/settings/capacity.py.
 """

@@ -28,7 +28,7 @@ def main(command: list[str]) -> int:
         return subprocess.Popen(command, start_new_session=True)  # noqa: S603  the developer wrote the command
 
     process, told = start(), False
-    # Once a second `changes` is empty, which is the time to look at the process.
+    # Without a change, the loop runs once a second with empty `changes`, and checks whether the process has ended.
     for changes in watch(".", watch_filter=PythonFilter(), stop_event=stop, rust_timeout=1000, yield_on_timeout=True):
         if not changes:
             if not told and (status := process.poll()) is not None:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 READY_LIMIT = 60  # seconds since the last touch of `ready` after which a process is unhealthy
 ALIVE_LIMIT = 180  # seconds since the last touch of `alive` after which a process is stuck
-# A process is ended at the second look that finds it stuck, this many seconds after the first one or later. In between,
-# it has not touched its file. So a machine that was suspended, or a clock that was set, ends no process.
+# A process is ended only if two looks, at least this many seconds apart, find it stuck and its file unchanged.
+# Otherwise a machine that was suspended, or a clock that was set, would end it.
 SECOND_LOOK_AFTER = 10
 
 FOLDER = Path(os.environ.get("TMPDIR", "/tmp"))  # noqa: S108  as in ops/heartbeat.py, without an import that takes long
@@ -50,7 +50,7 @@ def fields_of(process: int) -> list[str]:
 
 
 def is_stuck(name: str) -> bool:
-    """Tell whether the process has not touched `alive` for too long, and not since an earlier look either."""
+    """Tell whether `alive` is too old, and unchanged since a look at least SECOND_LOOK_AFTER seconds ago."""
     alive, looked = FOLDER / f"{name}.alive", FOLDER / f"{name}.looked"
     seconds = age(alive)
     if seconds is None or seconds <= ALIVE_LIMIT:
@@ -77,7 +77,7 @@ def main_processes() -> list[int]:
 def end(name: str) -> None:
     """Kill the main process of the container. Tini then ends too, and Docker starts the container again.
 
-    A stuck process may not react to SIGTERM. What it worked on runs again, as after every crash.
+    A stuck process may not react to SIGTERM. Its unfinished work runs again, as after every crash.
     """
     import json  # here, because the health check runs often and this rarely
     from datetime import UTC, datetime

@@ -43,9 +43,10 @@ DELIVERY_LIMIT = 10
 # redis://:password@host:6379/0. If it is not set, settings/dev.py uses files and settings/prod.py refuses to start.
 CELERY_BROKER_URL = exported_url_with_password("CELERY_BROKER_URL", "REDIS_PASSWORD")
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    # Redis knows no acknowledgements. Celery gives a message to another worker if its own worker has not acknowledged
-    # it within this time. So it must be more than twice the hard limit, otherwise a task that still runs is started
-    # again. What a killed worker held therefore comes back after 15 minutes.
+    # Redis knows no acknowledgements. Celery gives a message to another worker if the worker that took it has not
+    # acknowledged it within this time. A message may wait in its worker until another task has ended, so this is more
+    # than twice the hard limit. Otherwise a task that still runs would be started again. The tasks of a killed worker
+    # therefore come back after 15 minutes.
     # https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/redis.html#visibility-timeout
     "visibility_timeout": 3 * CELERY_TASK_TIME_LIMIT,
     # How often a worker looks for such messages: in every one of its polls, which are 10 seconds apart, with one short
@@ -53,7 +54,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_throttle": 1,
     # Without these limits a publish to a server that hangs waits for ever. A server slower than this counts as down.
     # Measured with a frozen server: `delay()` raises an error after 9 seconds on a connection that was used before, and
-    # after 6 on a new one. A worker doesn't wait for an answer before it has arrived, so it may be idle for longer.
+    # after 6 on a new one. A worker's event loop reads an answer only when it has arrived, so these limits do not apply
+    # to an idle worker.
     "socket_connect_timeout": 3,
     "socket_timeout": 3,
     # Find connections that a firewall or a failover dropped without a word, at the cost of a PING now and then.
@@ -99,8 +101,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 # How long one attempt to connect waits for a broker that hangs. Celery's default is 4.
 # https://docs.celeryq.dev/en/stable/userguide/configuration.html#broker-connection-timeout
 CELERY_BROKER_CONNECTION_TIMEOUT = 3
-# How long a worker may hold a message without acknowledging it. RabbitMQ's default of 30 minutes would start a task
-# that runs longer again and again. https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout
+# When a worker has held a message for this long without acknowledging it, RabbitMQ delivers the message again. So every
+# time limit must be shorter. RabbitMQ's default is 30 minutes.
+# https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout
 CONSUMER_TIMEOUT = CELERY_TASK_TIME_LIMIT + 600
 # Every time limit must be shorter than this, so that no message is delivered again while its task still runs.
 MAX_TASK_TIME_LIMIT = CONSUMER_TIMEOUT
@@ -118,7 +121,7 @@ CELERY_CONTROL_QUEUE_DURABLE = True
 # Holds the messages that no worker can process: tasks that kill their worker each time, and tasks whose name the worker
 # does not know. No worker consumes this queue, so somebody has to look: `manage.py dead_letters`.
 DEAD_LETTER_QUEUE = Queue("dead-letters", queue_arguments={"x-queue-type": "quorum", "x-delivery-limit": -1})
-# Where a message goes that names no queue: the exchange that queue("default") below declares.
+# A message that names no queue goes to this exchange, which queue("default") below declares.
 CELERY_TASK_DEFAULT_EXCHANGE = "default"
 CELERY_TASK_DEFAULT_EXCHANGE_TYPE = "topic"
 CELERY_TASK_DEFAULT_ROUTING_KEY = "default"
@@ -163,8 +166,8 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 # Celery's default of four tries, and longer timeouts, a sender waited 51 seconds for a broker that hangs. A broker that
 # is down for half a second is an error for the sender.
 {% else %}
-# Celery's default of four tries, a sender waits a minute for a broker with an alarm and leaves four messages. A broker
-# that is down for half a second is an error for the sender.
+# Celery's default of four tries, a sender waits a minute for a broker with an alarm, and the broker may then have the
+# message four times. A broker that is down for half a second is an error for the sender.
 {% endif %}
 # https://docs.celeryq.dev/en/stable/userguide/calling.html#message-sending-retry
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.2}
@@ -215,8 +218,8 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 
 # A process of the pool is replaced after this many tasks, which limits what a memory leak can take. It costs a fork.
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 1000
-# Celery's consumer, which also tells the health check when it last took a message, and ends a stopping worker whose
-# threads still run tasks.
+# Our subclass of Celery's consumer. It also tells the health check when the worker last took a message, and ends a
+# stopping worker whose threads still run tasks.
 # https://docs.celeryq.dev/en/stable/userguide/configuration.html#worker-consumer
 CELERY_WORKER_CONSUMER = "ops.celery.consumer:Consumer"
 # Keeps Celery from closing the database connections around each task, because a new connection takes longer than most

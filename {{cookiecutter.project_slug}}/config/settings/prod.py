@@ -42,9 +42,9 @@ SECURE_HSTS_SECONDS = 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True
 
-# Web and workers keep their connections to the database for a minute after a request or a task, and check that one
-# still works before they use it again. Otherwise each request and each task would open a new connection. So each thread
-# of web and each process of a worker holds one, which config/settings/capacity.py counts.
+# Web and workers use a connection to the database for a minute after they opened it, and check that it still works
+# before each request or task. Otherwise each request and each task would open a new connection. So each thread of web
+# and each process of a worker holds one, which config/settings/capacity.py counts.
 # https://docs.djangoproject.com/en/5.2/ref/databases/#persistent-connections
 DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 

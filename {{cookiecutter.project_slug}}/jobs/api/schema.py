@@ -26,7 +26,7 @@ class ErrorSerializer(serializers.Serializer):
 JOB_ID = OpenApiParameter("id", OpenApiTypes.UUID, "path")
 LOCATION = OpenApiParameter("Location", str, "header", response=[202], description="The address of the job")
 
-INVALID = {400: OpenApiResponse({"type": "object"}, "What is wrong, by the name of the field")}
+INVALID = {400: OpenApiResponse({"type": "object"}, "The errors, as an object with the names of the fields as keys")}
 COMMON_ERRORS = {
     401: OpenApiResponse(ErrorSerializer, "The request has no valid token and no valid session"),
     429: OpenApiResponse(ErrorSerializer, "Too many requests. Retry-After says how many seconds to wait"),
@@ -40,14 +40,14 @@ BODY_REFUSED = {
 
 
 def json_types(field: forms.Field) -> tuple[str, ...]:
-    """Return the JSON types that this form field takes. Empty if it takes any."""
+    """Return the JSON types that this form field takes. Empty if it takes every type."""
     for classes, names in [
         (forms.JSONField, ()),
-        (forms.DecimalField, ("number", "string")),  # before IntegerField; as a text, it has all its digits
-        (forms.FloatField, ("number",)),  # likewise
+        (forms.DecimalField, ("number", "string")),  # before its base class IntegerField; a string keeps all digits
+        (forms.FloatField, ("number",)),  # before its base class IntegerField
         (forms.IntegerField, ("integer",)),
         (forms.BooleanField, ("boolean",)),
-        (forms.MultipleChoiceField | forms.ModelMultipleChoiceField, ("array",)),  # before the types of their items
+        (forms.MultipleChoiceField | forms.ModelMultipleChoiceField, ("array",)),  # before ModelChoiceField
         (forms.ModelChoiceField, _key_types(field)),
         (forms.CharField | BaseTemporalField | forms.DurationField, ("string",)),
     ]:
@@ -57,14 +57,16 @@ def json_types(field: forms.Field) -> tuple[str, ...]:
 
 
 def item_types(field: forms.Field) -> tuple[str, ...]:
-    """Return the JSON types that the items of this form field take, if it takes an array. Empty if they take any."""
+    """Return the JSON types that the items of this form field take, if it takes an array. Empty if every type is
+    allowed.
+    """
     return _key_types(field) if isinstance(field, forms.ModelMultipleChoiceField) else ()
 
 
 def _key_types(field: forms.Field) -> tuple[str, ...]:
-    """Return the JSON types of the keys by which a field of models selects its rows. Empty if it is none."""
+    """Return the JSON types of the keys by which a model choice field selects rows. Empty if it has no queryset."""
     queryset = getattr(field, "queryset", None)
-    if queryset is None:  # some forms set it when they are made
+    if queryset is None:  # some forms set the queryset in __init__
         return ()
     name = getattr(field, "to_field_name", None) or queryset.model._meta.pk.name
     return ("integer",) if isinstance(queryset.model._meta.get_field(name), models.IntegerField) else ("string",)

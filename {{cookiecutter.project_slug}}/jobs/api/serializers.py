@@ -85,8 +85,8 @@ class SubmissionSerializer(serializers.Serializer):
 def _argument_errors(form: forms.Form) -> dict[str, list[str]]:
     """Return what is wrong with the arguments, by their names.
 
-    This is stricter than the form, which ignores arguments that it does not know and takes "no" for true. The form does
-    not see what is refused here: some fields expect what a browser sends, and raise errors of their own for a list.
+    This is stricter than the form, which ignores arguments that it does not know and takes "no" for true. Refused
+    values are not passed to the form, because some fields expect text from a browser and crash on a list.
     """
     refused = {}
     for name, value in form.data.items():

@@ -92,7 +92,9 @@ class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSe
     )
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
-        """Cancel a waiting job, or ask a running one to stop. It stops as soon as it reports its progress."""
+        """Cancel a waiting job, or ask a running one to stop. It stops when it next reports its progress and its worker
+        has noticed.
+        """
         job = self.get_object()
         if job.is_finished:
             raise AlreadyFinished

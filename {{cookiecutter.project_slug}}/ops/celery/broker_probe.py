@@ -64,7 +64,8 @@ class BrokerProbe(threading.Thread):
         try:
             return queue(self._channel).queue_declare(passive=True).message_count
         except self._connection.channel_errors:
-            # The queue does not exist yet, or only while it is not empty. The broker may have closed the channel.
+            # Nothing has created the queue yet, or it is empty: Redis keeps no empty lists. The broker may have closed
+            # the channel.
             self._channel = None
             return 0
 

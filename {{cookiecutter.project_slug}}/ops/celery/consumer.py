@@ -1,4 +1,6 @@
-"""Celery's consumer, which takes messages from the broker. It also serves the health check, autoscaling and threads."""
+"""Celery's consumer, which takes messages from the broker. It is adapted to the health check, the autoscaler and the
+thread pool.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +17,8 @@ class Consumer(CeleryConsumer):
     @property
     def max_prefetch_count(self) -> int:
         """How many messages this worker may reserve after it has connected again: one for each process of its largest
-        pool. Celery counts those of the current pool, but the autoscaler starts processes only for reserved messages.
+        pool. Celery counts the current processes. Then the pool could not grow, because the autoscaler starts processes
+        only for reserved messages.
         """
         return int(max(self.controller.max_concurrency or 0, self.pool.num_processes) * self.prefetch_multiplier)
 

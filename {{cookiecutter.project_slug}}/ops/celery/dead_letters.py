@@ -1,7 +1,8 @@
 """Dead letters: messages that no worker can process are kept in the queue settings.DEAD_LETTER_QUEUE.
 
-These are the messages of tasks that killed their process, or ran out of memory, more often than max_retries allows,
-messages whose worker died DELIVERY_LIMIT times, and messages that the worker does not know or that the task rejected.
+These are the messages of tasks that killed their process more often than max_retries allows or ran out of memory in
+their last retry, messages that were delivered again more than DELIVERY_LIMIT times, and messages that the worker does
+not know or that the task rejected.
 `manage.py dead_letters` shows them and can requeue them. How a message gets there depends on the broker: see the
 dead_letters.py in its folder.
 """
@@ -16,8 +17,8 @@ from celery.worker import request
 from django.conf import settings
 from django.dispatch import Signal
 
-# The header that names the queue from which a dead letter came. It is the last one in which the message died, because a
-# message with a countdown may die before that, in a queue in which it waits for its time.
+# The header that names the queue from which a dead letter came. It is the queue in which the message died last. On
+# RabbitMQ, a message with a countdown also dies in each of the queues in which it waits for its time.
 ORIGINAL_QUEUE_HEADER = "x-last-death-queue"
 # Sent in the worker's main process when the process that ran a task was killed. The argument is its `task_id`.
 process_lost = Signal()
@@ -29,8 +30,8 @@ class Request(request.Request):
     def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
         """Handle a failure as Celery does, but reject the message of a task that lost its process too often.
 
-        Rejecting a message makes it a dead letter. A MemoryError is a failure like any other, except that it makes a
-        dead letter as well, because too little memory is also what kills most processes.
+        Rejecting a message makes it a dead letter. A MemoryError is a failure like any other, except that in the last
+        retry it makes a dead letter as well, because too little memory is also what kills most processes.
         """
         error = getattr(exc_info.exception, "exc", exc_info.exception)  # Celery wraps the error with its traceback
         limit = self.task.max_retries

@@ -18,7 +18,7 @@ def cold_shutdown_after_deadline(how: str = "Warm", **kwargs: Any) -> None:
     """Receiver of worker_shutting_down: after DRAIN_SECONDS, turn a warm shutdown into a cold one.
 
     The worker sends itself SIGQUIT. It then ends the processes of the running tasks and leaves their messages to other
-    workers. To save the time, send SIGQUIT by hand.
+    workers. To stop without this wait, send SIGQUIT by hand.
     """
     if how == "Warm":
         worker_shutting_down.disconnect(cold_shutdown_after_deadline)  # a second SIGTERM must not start a second timer

@@ -26,11 +26,11 @@ class Task(DjangoTask):
     # kills its process does so six times. https://docs.celeryq.dev/en/stable/userguide/tasks.html#Task.max_retries
     max_retries = 5
     default_retry_delay = 10
-    # Whether a lost connection to the database or the cache sends the task again. A task that would do harm then says
-    # @shared_task(retry_on_lost_connection=False), and fails.
+    # Whether a lost connection to the database or the cache sends the task again. A task that must not run twice sets
+    # @shared_task(retry_on_lost_connection=False). Then it fails instead.
     retry_on_lost_connection = True
-    # What retry() meets if no broker could ever take the message, because its queue does not exist or its arguments are
-    # not JSON. The broker's subclass may add to this.
+    # Errors of a retry whose message no broker could ever take: its queue does not exist, or its arguments are not
+    # JSON. The broker's subclass may add to this.
     unsendable: tuple[type[Exception], ...] = (QueueNotFound, EncodeError)
     # The class that handles a message in the worker's main process. Celery imports it by this name.
     Request = "ops.celery.dead_letters:Request"

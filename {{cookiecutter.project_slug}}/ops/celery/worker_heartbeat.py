@@ -1,7 +1,7 @@
-"""The worker's heartbeat: its files stay young while its loop turns, and while it can work.
+"""The worker's heartbeat: it touches `alive` while its event loop runs, and `ready` while it can work.
 
-The worker's event loop touches them. It turns only while the worker is connected to the broker, so while it is not,
-each try to connect touches `alive`. What the two files mean: ops/heartbeat.py.
+The loop runs only while the worker is connected to the broker. Without a connection, each attempt to connect touches
+`alive`. What the two files mean: ops/heartbeat.py.
 """
 
 import os
@@ -19,8 +19,8 @@ from ops import heartbeat
 from ops.celery.broker_probe import BrokerProbe
 
 INTERVAL = 1.0  # seconds between two touches
-# A pool process counts as stuck if it has not run any Python code for this long (seconds), because it is stopped or
-# caught inside a library. A process that computes or waits for a long time is not stuck.
+# A pool process counts as stuck if it has not run any Python code for this long (seconds), because it is stopped, or C
+# code of a library does not release the GIL. A process that computes or waits for a long time is not stuck.
 STUCK_AFTER = 30
 # While a message waits and a process or a thread of the pool is free, the worker must take a message within this time
 # (seconds). https://github.com/celery/celery/issues/10205 is about workers that are connected and take none.
@@ -44,8 +44,9 @@ progress = Progress()
 class Connection(kombu.Connection):
     """Celery's connection to the broker. In the worker's main process, each try to connect says that it is alive.
 
-    While the broker is down, the loop does not turn. It is inside a function that tries to connect again and again, and
-    that is not always the consumer's: the one that sends Celery's own heartbeats does so too.
+    While the broker is down, the loop stands still in a function that
+    tries to connect again and again: the consumer's, or the one that sends Celery's own heartbeats. So the connection
+    itself reports each attempt.
     """
 
     # The ID of the worker's main process. Its threads and the processes of the pool say nothing about its loop.

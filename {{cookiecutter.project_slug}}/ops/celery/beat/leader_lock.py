@@ -55,8 +55,9 @@ def _disconnect(server: socket.socket) -> None:
 class LeaderLock:
     """The lock called `name` in the project's database.
 
-    The lock has a connection of its own, because Django closes its connection between two tasks, which would release
-    the lock. The connection must lead to PostgreSQL itself or to a pooler in session mode.
+    The lock has a connection of its own, because django-celery-beat closes Django's connection when it looks for
+    changes, which would release the lock. The connection must lead to PostgreSQL itself
+    or to a pooler in session mode.
 
     SQLite has no such lock. With SQLite, every process holds it.
     """

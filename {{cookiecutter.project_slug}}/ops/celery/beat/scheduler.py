@@ -1,4 +1,4 @@
-"""Beat's scheduler. It extends django-celery-beat's, which keeps the schedule in the database, in three ways.
+"""Beat's scheduler. It is django-celery-beat's, which keeps the schedule in the database, with three additions.
 
 Several beats may run at the same time; only the one that holds the lock sends tasks. No tick is lost silently: a tick
 is the message for one time of the schedule. It is missed if beat was down at that time or if the broker did not accept
@@ -29,7 +29,7 @@ LOCK = "beat"  # the lock's name; locks belong to one database, so other project
 STANDBY_INTERVAL = 2.0  # seconds after which a beat that does not lead asks for the lock again
 MAX_SLEEP = 5.0  # the leader sleeps at most this long (seconds) before it looks at the lock and the schedule again
 RETRY_DELAY = 5.0  # seconds until a tick that the broker did not accept is tried again
-# In the description of an entry that the settings created, so that beat knows which ones it may delete.
+# Ends the description of each entry from the settings, so that beat knows which entries it may delete.
 FROM_SETTINGS = "From CELERY_BEAT_SCHEDULE in the settings: beat deletes this entry when it is removed there."
 BACKEND_CLEANUP = "celery.backend_cleanup"  # Celery's own entry, which deletes expired results; no setting names it
 MAX_MISSED = 1000  # stop counting an entry's missed ticks here: a year of one tick per second would take minutes
@@ -46,7 +46,7 @@ class BeatEntry(ModelEntry):
 
     @classmethod
     def _unpack_options(cls, expires: Any = None, **options: Any) -> dict[str, Any]:
-        # django-celery-beat calls Celery's `expires` (seconds) `expire_seconds`, and drops the other name silently.
+        # django-celery-beat expects `expire_seconds`, and silently ignores Celery's name for it, `expires`.
         return super()._unpack_options(**{"expire_seconds": expires, **options})
 
     @classmethod
@@ -54,7 +54,7 @@ class BeatEntry(ModelEntry):
         return super()._unpack_fields(schedule, description=f"{description} {FROM_SETTINGS}".strip(), **entry)
 
     def __init__(self, model: Any, app: Any = None) -> None:
-        self.never_ran = not model.last_run_at  # or was disabled since its last run
+        self.never_ran = not model.last_run_at  # also after it was disabled, because that deletes its last_run_at
         super().__init__(model, app=app)
 
     @property
@@ -70,8 +70,8 @@ class BeatEntry(ModelEntry):
     def due_times(self) -> Iterator[datetime]:
         """Yield the times at which the entry is due after its last run: oldest first, in UTC, without end.
 
-        An entry that never ran has not missed anything. If more than one of its times has passed, the first one yielded
-        is now.
+        An entry that never ran has not missed anything. If more than one of its times has passed, the current time is
+        yielded first, instead of them.
         """
         start, now = self.model.start_time, timezone.now()
         is_first = start and self.last_run_at < start  # the first run is due at `start`, whatever the period is
@@ -117,13 +117,13 @@ class BeatEntry(ModelEntry):
 class Scheduler(DatabaseScheduler):
     """Sends the entries that are due while it holds the lock, and touches its heartbeat files in the turns of its loop.
 
-    It asks for the lock before each message. So a beat that lost the lock, because it was stopped for a while or its
-    network was cut, sends at most one message twice: the one that it was about to send.
+    It asks for the lock before each message. So if a beat loses the lock, because it was stopped for a while or its
+    network was cut, at most one message is sent twice: the one that it was about to send, and the new leader as well.
     """
 
     Entry = BeatEntry
-    # None makes messages go out as those of `delay()` do, so a broker that is down is an error within the timeouts of a
-    # publish. Beat's own producer would wait for the broker without end, and keep the lock meanwhile.
+    # With None, beat publishes as `delay()` does, so a publish to a broker that is down fails after its timeouts.
+    # Beat's own producer would wait for the broker without end, and keep the lock meanwhile.
     producer = None
     # Attributes of Celery and django-celery-beat, which have no types.
     _heap: Any
@@ -146,8 +146,9 @@ class Scheduler(DatabaseScheduler):
     def enabled_models_qs(self) -> QuerySet:
         """Return all enabled rows.
 
-        django-celery-beat leaves out crontabs that are due in more than two hours, so a missed one would only be sent
-        two hours before its next time. Returning all of them means that all rows are read and kept in memory.
+        django-celery-beat leaves out crontabs whose hour is more than two hours away, so one that was missed before
+        that would only be sent two hours before its next time. Returning all of them means that all rows are read and
+        kept in memory.
         """
         return self.Model.objects.enabled()
 
@@ -199,7 +200,7 @@ class Scheduler(DatabaseScheduler):
     def _become_leader(self) -> None:
         logger.info("beat: this beat leads")
         self._delete_removed()
-        self._log_missed()  # before anything changes, because missed times follow from the schedule as it was
+        self._log_missed()  # before setup_schedule() changes entries: missed times follow from the old schedule
         # Read the schedule again: another beat may have led meanwhile, and the last runs in memory would be outdated.
         self._initial_read, self._heap, self.old_schedulers = True, None, None
         super().setup_schedule()
@@ -214,7 +215,7 @@ class Scheduler(DatabaseScheduler):
 
     def _step_down(self) -> None:
         self._leads = self._standby_logged = False
-        self._broker_accepts = True  # as far as it knows, because another beat may send now
+        self._broker_accepts = True  # when this beat leads again, another beat may have sent messages since
         self._lock.release()
         connection.close()
 
@@ -273,7 +274,7 @@ class Scheduler(DatabaseScheduler):
     def _retry_later(self, entry: BeatEntry) -> None:
         """Let `entry` wait for RETRY_DELAY, so that other entries get their turn.
 
-        Celery has already put it back into the queue for its next time.
+        Celery has already put the entry back into its heap, at its next time.
         """
         self._heap = [event for event in self._heap if event.entry.name != entry.name]
         self._heap.append(event_t(self._when(entry, RETRY_DELAY), 5, entry))

@@ -1,9 +1,9 @@
 """What is special about Redis as the broker: it has no acknowledgements and no dead letters of its own.
 
-transport     takes a message and records who has it in one step, because Celery's own transport can lose it in between.
-              A server that refuses commands counts as down
+transport     takes a message and records that it was taken in one step, because Celery's own transport can lose it in
+              between. A server that refuses commands counts as down
 dead_letters  keeps the messages that no worker can process
-task          counts how often a message comes again, and refuses countdowns that Redis can't keep
+task          counts how often a message comes again, and refuses countdowns that are too long for Redis
 
 The settings that belong to it are in one block of config/settings/celery.py, and the server's configuration is
 deploy/redis/redis.conf.

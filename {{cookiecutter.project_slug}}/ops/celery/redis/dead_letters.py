@@ -63,4 +63,4 @@ def count_redelivery(request: Any) -> None:
         logger.warning("%s[%s]: this delivery is not counted: %r", request.task, request.id, error)
         return
     if count > settings.DELIVERY_LIMIT:
-        raise Reject(f"its worker died {settings.DELIVERY_LIMIT} times", requeue=False)
+        raise Reject(f"it was delivered again more than {settings.DELIVERY_LIMIT} times", requeue=False)

@@ -11,7 +11,7 @@ from ops.celery.redis import dead_letters
 
 
 class TooFarAhead(ValueError):
-    """A task is to start later than Redis can keep its message."""
+    """The countdown of a task is longer than MAX_COUNTDOWN."""
 
 
 class Task(task.Task):

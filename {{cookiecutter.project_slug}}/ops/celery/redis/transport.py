@@ -1,10 +1,11 @@
-"""Celery's connection to Redis with two changes: no message is held by a connection alone, and a refusal is an outage.
+"""Celery's Redis transport with two changes: taking a message and recording it is one step, and a server that refuses
+commands counts as down.
 
-Celery's own transport takes a message out of its list (BRPOP) and then records in the hash `unacked` that this worker
-has it. If the worker or the server is killed in between, or if a full server refuses the second step, the message is
-lost. Here a script does both in one step. A script cannot wait, so a worker that found no message waits for a wakeup,
-which a publisher adds to a second list together with its message. A lost wakeup costs at most a second, because then
-the worker looks again.
+Celery's own transport takes a message out of its list (BRPOP) and then records in the hash `unacked` that it was taken.
+If the worker or the server is killed in between, or if a full server refuses the second step, the message is lost. Here
+a script does both in one step. A script cannot wait, so a worker that found no message waits for a wakeup, which a
+publisher adds to a second list together with its message. A lost wakeup costs at most a second, because then the worker
+looks again.
 
 A server refuses commands for a while at a failover, or if it can't write its snapshot. Celery's own transport passes
 the refusal on, which ends the worker. Here the worker connects again until the server accepts commands, and a publisher
@@ -47,7 +48,7 @@ MAX_WAKEUPS = 16
 WAKEUPS_EXPIRE = 60  # seconds
 PROBE_KEY = "accepts-writes"  # each new connection writes it, for a second
 
-# What a server answers that will accept the command later. It is a replica, it has no memory left, or it has lost its
+# Errors of a server that will accept the command later: it is a replica, it has no memory left, or it has lost its
 # master; it can't write its snapshot, it has too few replicas, or it has just become a replica (UNBLOCKED).
 REFUSALS = (redis.exceptions.ReadOnlyError, redis.exceptions.OutOfMemoryError, redis.exceptions.MasterDownError)
 REFUSAL_CODES = ("MISCONF ", "NOREPLICAS ", "UNBLOCKED ")  # redis-py has no classes for these
@@ -102,8 +103,9 @@ class QoS(kombu.QoS):
     def can_consume(self) -> bool:
         """Return whether the worker may take another message. Raises what has prevented an acknowledgement.
 
-        Celery only logs that error. A worker that goes on would count the message as its own for ever, and with as many
-        of them as it may have, it would wait without end. So it connects again, which the loop does for this error.
+        Celery only logs that error. A worker that went on would count the message against its prefetch limit for ever,
+        and would take no more messages once the limit is used up. Raised here, the error makes the worker's loop
+        connect again.
         """
         if self._ack_error:
             raise self._ack_error
@@ -111,7 +113,7 @@ class QoS(kombu.QoS):
 
 
 class Channel(kombu.Channel):
-    """One side of the connection: a worker's or a publisher's."""
+    """A channel, on which a worker takes messages or a publisher sends them."""
 
     QoS = QoS
     connection_class = Connection
@@ -157,7 +159,7 @@ class Channel(kombu.Channel):
                 for queue in queues
             }
             keys = [self.unacked_key, self.unacked_index_key, *lists]
-            # The empty argument gives a list and its flag the same number in the script.
+            # The empty argument aligns the two arrays: ARGV[i] is the flag of the list KEYS[i].
             command = ["EVAL", TAKE_SCRIPT, len(keys), *keys, time(), "", *lists.values()]
         self._in_poll = self.client.connection
         self._brpop_sent_at = monotonic()
@@ -208,7 +210,7 @@ class Transport(kombu.Transport):
     def establish_connection(self) -> Any:
         """Connect, and write a key to find out whether the server accepts writes, which costs a round trip.
 
-        Celery pauses between two attempts to connect, but it would not pause if the first command after it failed.
+        Celery pauses after a failed attempt to connect, but not if it can connect and then the first command fails.
         """
         connection = super().establish_connection()
         try:

@@ -10,10 +10,10 @@ from kombu.exceptions import OperationalError
 
 
 class Command(BaseCommand):
-    """Declare what messages need on their way, so that they find it even before the first worker has run.
+    """Declare the queues, exchanges and bindings, so that messages can be sent before the first worker has run.
 
-    Workers declare all of this too. But a broker that keeps messages with a countdown in queues of its own refuses or
-    discards them until a worker has declared the way from there to the queue of their task.
+    Workers declare them too. But RabbitMQ keeps messages with a countdown in delay queues, and refuses or discards them
+    until these are bound to the queues of the tasks.
     https://github.com/celery/celery/issues/9960
     """
 
@@ -27,7 +27,7 @@ class Command(BaseCommand):
                 self._declare_delays()
             except (OperationalError, *connection.connection_errors) as error:
                 raise CommandError(f"the broker {connection.as_uri()} does not answer: {error}") from error
-            except connection.channel_errors as error:  # for example a wrong password
+            except connection.channel_errors as error:  # for example, the user may not use the command
                 raise CommandError(f"the broker {connection.as_uri()} refuses: {error}") from error
 
     def _declare_queues(self, connection: Connection) -> None:

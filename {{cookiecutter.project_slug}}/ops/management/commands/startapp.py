@@ -5,7 +5,7 @@ from django.core.management.commands import startapp
 
 
 class Command(startapp.Command):
-    """Django's command with files that `make lint` accepts: Django's own import names that they don't use."""
+    """Django's command with files that `make lint` accepts: Django's files contain unused imports."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
