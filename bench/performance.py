@@ -1,4 +1,5 @@
-"""Jobs beside those of procrastinate and django-tasks-db, and what kept database connections bring: `make bench`
+"""Jobs beside those of procrastinate and django-tasks-db, and measures what keeping database connections saves: `make
+bench`
 
 The production stack works off jobs that take no time, so this measures the engines. The peers are small projects in
 bench/engines/. They use the stack's PostgreSQL, and as many processes and as much CPU as the stack's worker. All take
@@ -173,7 +174,9 @@ class Bench:
         self.docker("start", engine.worker, *engine.others)
 
     def docker(self, action: str, *services: str) -> None:
-        """Start or stop services. Not by Compose, which waits for those on which they depend, to be healthy again."""
+        """Start or stop services. Not with Compose, which would first wait until the services on which they depend are
+        healthy.
+        """
         self.stack.run("docker", action, *[self.stack.container(service) for service in services], check=True)
 
     def pause(self, action: str, status: str) -> None:

@@ -23,7 +23,7 @@ from tests.running.stack import Stack, engine_answers
 from tests.running.waiting import wait_for
 
 ROWS = 200_000
-REQUESTS = 60  # a kind and number of clients
+REQUESTS = 60  # for each way of building the report, and each number of clients
 CLIENTS = [1, 4]
 
 # What the generated project has not, because nobody should: the same work inside the request.

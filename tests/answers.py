@@ -24,8 +24,8 @@ OPTIONS = {name: _choices(CONTEXT[name]) for name in PROMPTS if _choices(CONTEXT
 
 # The prompts whose choices bring packages.
 PACKAGE_PROMPTS = ("broker", "result_backend", "beat", "jobs")
-# The prompts that Python code differs by.
-CODE_PROMPTS = ("result_backend", "broker", "beat", "jobs", "web_proxy", "worker_pools")  # nine pairs suffice
+# The prompts whose answers change Python code. In this order, nine combinations contain every pair of choices.
+CODE_PROMPTS = ("result_backend", "broker", "beat", "jobs", "web_proxy", "worker_pools")
 
 
 def every(*names: str) -> list[Answers]:

@@ -1,5 +1,5 @@
-"""Fixtures of all layers: a rendered project, a virtual environment with what generated projects need, and a stack in
-Docker: without an engine the tests that need one are left out, and say so.
+"""Fixtures of all layers: a rendered project, a virtual environment with the packages of generated projects, and a
+stack in Docker. Without a Docker engine, the tests that need one are skipped, with a reason.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ from tests.packages import pyproject_of_all
 from tests.running import server
 from tests.running.stack import Stack, engine_answers, give_to_container_user
 
-SLUG = "smoke_project"  # one for all: their images share the layers
+SLUG = "smoke_project"  # the same for all stacks, so that their images share layers
 STARTED = {"stack", "site", "found"}  # fixtures that start something which the tests of a file share
 SHARED_BY_ALL = "found"  # this one is the same for all parameters of its tests
 LONGEST = {"test_generated_suite", "test_health"}  # files that take long: started last, they would run alone at the end
@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let tests that share something started, or a rendered project, run in the same process: it is made once.
+    """Let tests that share a started stack or a rendered project run in the same process, so that it is made only once.
 
     The longest tests come first, so that no process has to wait for them at the end.
     """
@@ -152,7 +152,7 @@ def running(docker: None, bake_fresh: Callable[..., Path]) -> Iterator[Callable]
             stack.down()
 
     yield _running
-    # A second build in a stack takes the image's name from the first one.
+    # A second build in a stack takes the name from the first image. Delete the images that have no name any more.
     for name in names:
         mine = f"label=com.docker.compose.project={name}"
         subprocess.run(["docker", "image", "prune", "--force", "--filter", mine], capture_output=True, check=False)

@@ -11,7 +11,7 @@ import pytest
 import answer_checks
 from tests.answers import CODE_PROMPTS, CONTEXT, TEMPLATE, every_pair
 
-# One for each prompt: test_answer_checks.py has the others.
+# One for each prompt with free text: test_answer_checks.py has more.
 BAD = {
     "project_name": "two\nlines",
     "project_slug": "../outside",

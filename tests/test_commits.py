@@ -19,7 +19,8 @@ def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def subjects(folder: Path) -> list[str]:
     """Return the subjects of the commits that have to keep the rule.
 
-    A shallow clone may lack the last old commit. Then it does not tell which ones are newer, except for the newest.
+    A shallow clone may lack the last old commit. Then only the newest commit is checked, because nothing tells which
+    others are newer than that commit.
     """
     is_there = git(folder, "cat-file", "-e", f"{LAST_OLD_COMMIT}^{{commit}}").returncode == 0
     newer = [f"{LAST_OLD_COMMIT}..HEAD"] if is_there else ["--max-count=1", "HEAD"]

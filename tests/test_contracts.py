@@ -1,4 +1,6 @@
-"""What one file of a generated project says, the others keep to. On a set of answers in which each pair meets."""
+"""The files of a generated project agree with each other. Tested on a set of answers that contains each pair of
+choices.
+"""
 
 import json
 import re
@@ -85,7 +87,7 @@ def test_an_import_in_the_wrong_direction_is_found_and_named(bake_fresh, generat
     assert said in done.stdout
 
 
-# The code differs by these three answers.
+# Together these sets of answers have each choice of jobs, broker and beat.
 TYPED = [
     {"jobs": "api"},
     {"jobs": "pages", "broker": "rabbitmq"},
@@ -194,7 +196,7 @@ assert not app.conf.task_always_eager
 
 @PAIRS
 @pytest.mark.parametrize("module", ["dev", "test", "prod"])
-def test_celery_knows_each_setting_and_queues_and_schedules_name_what_is_there(bake_fresh, run, answers, module):
+def test_celery_knows_each_setting_and_schedules_name_tasks_and_queues_that_exist(bake_fresh, run, answers, module):
     environment = production(answers) if module == "prod" else {"DJANGO_SETTINGS_MODULE": f"config.settings.{module}"}
 
     run(bake_fresh(**answers), "python", "-", typed=CELERY_CONTRACT, **environment)
@@ -293,7 +295,7 @@ def test_stores_stand_on_a_network_without_a_way_in_or_out(bake, answers):
 
 
 @PAIRS
-def test_each_service_that_stays_has_a_health_check_and_starts_after_what_it_needs(bake, answers):
+def test_each_service_that_keeps_running_has_a_health_check_and_starts_after_what_it_needs(bake, answers):
     base, _, _ = composed(bake(**answers))
     services = base["services"]
     workers = {name for name in services if name.startswith("worker")}

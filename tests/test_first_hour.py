@@ -14,7 +14,8 @@ from tests.running.ports import free_port
 def type_in(generated_venv, tmp_path):
     """Return a function that runs a command to its end in a project, with the packages of the project.
 
-    `docker` is what answers instead of Docker: a line of shell. By default nothing runs in it.
+    `docker` is a line of shell that replaces the docker command. The default, `exit 1`, is a Docker in which nothing
+    runs.
     """
 
     def _type_in(project: Path, *command: str, docker="exit 1", **environment) -> subprocess.CompletedProcess:
@@ -53,7 +54,7 @@ def test_while_the_stack_runs_make_manage_runs_manage_py_in_web(bake, make):
     assert done.stdout == "compose exec --no-TTY web python manage.py migrate --plan\n"
 
 
-def test_make_superuser_does_the_same(bake, make):
+def test_while_the_stack_runs_make_superuser_runs_manage_py_in_web(bake, make):
     done = make(bake(), "superuser", docker='test "$2" = ps && echo 1234 || echo "$@"')
 
     assert done.stdout == "compose exec --no-TTY web python manage.py createsuperuser\n"
@@ -99,23 +100,23 @@ def test_celerys_commands_have_the_secret_key_of_make_local(bake, type_in):
     assert type_in(bake(), "python", "-c", code).stdout == f"{secret_key(bake())}\n"
 
 
-def test_a_variable_that_is_set_wins_over_the_file(bake, type_in):
+def test_a_variable_that_is_set_wins_over_dotenv(bake, type_in):
     assert type_in(bake(), *SHOW_KEY, SECRET_KEY="mine").stdout == "mine\n"
 
 
-def test_development_works_without_the_file(bake_fresh, type_in):
+def test_development_works_without_dotenv(bake_fresh, type_in):
     project = bake_fresh()
     (project / ".env").unlink()
 
     assert type_in(project, *SHOW_KEY).stdout == "insecure-and-only-for-development\n"
 
 
-def test_a_container_does_not_read_the_file_because_compose_has_read_it(bake, type_in):
+def test_a_container_does_not_read_dotenv_because_compose_has_read_it(bake, type_in):
     assert type_in(bake(), *SHOW_KEY, READ_DOTENV="no").stdout == "insecure-and-only-for-development\n"
     assert 'READ_DOTENV: "no"' in (bake() / "compose.override.yaml").read_text()
 
 
-def test_production_and_tests_do_not_read_the_file(bake_fresh, type_in):
+def test_production_and_tests_do_not_read_dotenv(bake_fresh, type_in):
     project = bake_fresh()
     dotenv = (project / ".env").read_text().replace("LOG_LEVEL=INFO", "LOG_LEVEL=DEBUG")
     (project / ".env").write_text(dotenv)

@@ -1,5 +1,5 @@
-"""The tests that a generated project ships pass, without Docker, on answers in which each two choices that Python code
-differs by meet. What its documentation says about deleting the samples, or the engine for jobs, is done word by word.
+"""The tests of a generated project pass without Docker, on a set of answers that contains each pair of the choices that
+change Python code. The documentation's commands that delete the samples or the job engine are run as they are written.
 """
 
 import re
@@ -23,7 +23,7 @@ def run(project: Path, venv: Path, *command: str | Path) -> str:
 
 
 ROWS = every_pair(*CODE_PROMPTS)
-# Slow tests start processes, whose settings differ by broker and result backend, so the first row of each two has them.
+# Slow tests start processes, whose settings depend on broker and result backend. Only one row for each two runs them.
 WITH_SLOW_TESTS = list({(row["broker"], row["result_backend"]): row for row in reversed(ROWS)}.values())
 
 

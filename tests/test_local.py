@@ -59,7 +59,7 @@ def test_a_task_and_a_job_sent_from_web_are_executed_by_a_worker_process(site, a
     program = Program.with_new_user(site)
     job = program.submit("build_report", rows=5000)
     wait_for(lambda: program.job(job["url"])["status"] == "succeeded", "the end of the report", seconds=30)
-    if answers["result_backend"] == "redis":  # the tick takes half a minute, and no result backend
+    if answers["result_backend"] == "redis":  # only one, because a tick takes half a minute and has no result
         site.visitor.tick()
     assert f"example.tasks.add[{task_id}] succeeded" in site.log.read_text()
 

@@ -14,14 +14,14 @@ class Counts:
     """How the plain tasks, or the jobs, of a batch came through a fault."""
 
     broker: str  # and "jobs: none" for a project without jobs
-    case: str  # the issue's letter, and what happened
+    case: str  # the letter of the case in docs/faults.md, and what happened
     sent_as: str  # tasks or jobs
     submitted: int
     refused: int  # the caller got an exception
     errors: list[str]  # which ones
     slowest: float  # seconds that the slowest caller waited
-    finished: int  # different ones, at least once
-    lost: int  # accepted, not finished, and the broker has nothing of them (a job: its row says that it has ended)
+    finished: int  # how many of them finished at least once
+    lost: int  # accepted, not finished, and no message is in the broker (for a job: its row has ended)
     stuck: int  # accepted, not finished, and the broker still has a message (a job: its row waits or runs)
     twice: int  # finished more than once
     last: float | None  # seconds from the end of the fault until the last one finished

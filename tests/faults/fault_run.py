@@ -16,7 +16,8 @@ from tests.faults.counts import Counts, write
 from tests.running.stack import Stack
 from tests.running.waiting import TookTooLong, wait_for
 
-# Seconds after a fault's end in which every job has begun its last attempt. Stacks that share the machine are slower.
+# Every job must have begun its last attempt this many seconds after a fault's end. Stacks that share a machine get more
+# time.
 BACK_AT_WORK = 150 if "PYTEST_XDIST_WORKER" in os.environ else 90
 WAYS = ("tasks", "jobs")
 UNFINISHED = ("waiting", "running")
@@ -26,7 +27,7 @@ RUNS = """
 SELECT sent_as, number, count(*), extract(epoch FROM max(finished_at)) FROM load_run WHERE batch = '{batch}'
 GROUP BY sent_as, number
 """
-# How often a task of the batch is named among those that workers work on.
+# Prints how many tasks of the batch the workers are running.
 ACTIVE = "from config.celery import app; print(str(app.control.inspect(timeout=5).active()).count({batch!r}))"
 JOBS = """
 SELECT arguments->>'number', status, attempts, extract(epoch FROM started_at) FROM jobs_job
@@ -36,7 +37,7 @@ WHERE arguments->>'batch' = '{batch}'
 
 @dataclass(frozen=True)
 class Sent:
-    """What the callers met who submitted the tasks, or the jobs, of a batch."""
+    """What happened to the callers that submitted the tasks, or the jobs, of a batch."""
 
     submitted: int
     refused: list[int]  # the numbers whose callers got an exception
@@ -58,7 +59,7 @@ def send(
     environment: dict[str, str] | None = None,
     once_connected: Callable[[], object] | None = None,
 ) -> dict[str, Sent]:
-    """Submit a batch from web, with these changes of its environment; return what the callers met, for each of WAYS.
+    """Submit a batch from web, with these changes of its environment. Return what happened to its callers, by way.
 
     `once_connected` is called when the process that submits has a connection to the broker, before it submits.
     """
@@ -80,12 +81,14 @@ def send(
 
 
 class FaultRun:
-    """Used in a `with`: the block submits work and makes a fault and undoes it; its end is the fault's end. Then the
-    stack is made healthy, whatever happened, and if the block raised nothing, the batch is waited for, at most
-    `seconds`, counted and judged.
+    """One fault. Use it in a `with`, whose block submits work, makes a fault and undoes it.
 
-    `ways`: what the project can do: WAYS, or only the first one if it has no jobs. `late`: the ways whose work comes
-    back by a time limit. Other runs may begin meanwhile; wait_until_idle() judges them.
+    When the block ends, the fault counts as ended, and the stack is made healthy, even after an error. Without an
+    error, this waits up to `seconds` for the work of the ways that are not `late`, counts it, and raises AssertionError
+    if something is wrong.
+
+    `ways`: WAYS, or only the first one if the project has no jobs. `late`: the ways whose work comes back only after a
+    time limit. It is not waited for, so that other runs can begin. wait_until_idle() judges everything at the end.
     """
 
     def __init__(
@@ -155,7 +158,7 @@ class FaultRun:
         return found
 
     def jobs(self) -> list[dict]:
-        """Return the rows of the batch's jobs. None if the project has no jobs."""
+        """Return the rows of the batch's jobs. The list is empty if the project has no jobs."""
         if "jobs" not in self.ways:
             return []
         names = ["number", "status", "attempts", "started_at"]
@@ -171,7 +174,9 @@ class FaultRun:
         return not self.messages() and not any(job["status"] in UNFINISHED for job in self.jobs())
 
     def messages(self) -> int:
-        """Return how many messages the broker has, KEPT aside: with Redis of this batch, with RabbitMQ of all."""
+        """Return how many messages the broker has outside the queue KEPT. Redis: only this batch's. RabbitMQ: those of
+        all batches.
+        """
         if self.broker == "redis":
             keys = [["LRANGE", "default", "0", "-1"], ["HVALS", "unacked"]]
             done = [self.stack.redis("redis", *key) for key in keys]
@@ -216,7 +221,7 @@ class FaultRun:
         return [violation for way in ways or self.ways for violation in judges[way](self.count(way))]
 
     def _violations_of_tasks(self, counts: Counts) -> Iterator[str]:
-        """What was accepted is finished at least once; who was refused has got an exception."""
+        """Every accepted task must finish at least once."""
         if counts.lost or counts.stuck:
             yield f"plain tasks are lost or stuck: {counts}"
 

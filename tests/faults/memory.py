@@ -10,7 +10,7 @@ def used_memory(stack: Stack, service: str) -> int:
 
 
 def limit_memory(stack: Stack, broker: str, bytes_more: int) -> None:
-    """Let the broker have this much memory more than it has; RabbitMQ none."""
+    """Let Redis use this many bytes more than it uses now. RabbitMQ gets a limit that it has already reached."""
     if broker == "redis":
         limit = str(used_memory(stack, "redis") + bytes_more)
         stack.redis("redis", "CONFIG", "SET", "maxmemory", limit)

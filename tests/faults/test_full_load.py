@@ -1,4 +1,4 @@
-"""No health check turns under full load: a check that does is one that people switch off."""
+"""No container becomes unhealthy under full load. People would switch off a health check that raises false alarms."""
 
 import subprocess
 import time
@@ -23,7 +23,7 @@ TURNS = "{{.Actor.Attributes.name}}: {{.Action}}"
 
 @contextmanager
 def turns(stack) -> Iterator[Path]:
-    """Write down each turn of a health check of the stack, in the file that this gives."""
+    """Write each change of a container's health to the file that this yields."""
     # As they come: the engine remembers its last 256 events only.
     file = stack.folder / "turns"
     project = f"label=com.docker.compose.project={stack.environment['COMPOSE_PROJECT_NAME']}"

@@ -1,4 +1,6 @@
-"""The faults of `make faults` only: as in the short form, with results on another Redis than the broker's."""
+"""The faults that only `make faults` injects. The stack is like the short form's, except that results are not in the
+broker's Redis.
+"""
 
 import subprocess
 import time
@@ -59,8 +61,10 @@ def test_a_recreated_broker_loses_nothing(stack, broker, fault_run):
         stack.compose("up", "--detach", "--no-deps", "--force-recreate", broker)
 
 
-def test_a_full_broker_is_told_to_publishers_and_loses_nothing(stack, broker, fault_run):
-    """Redis takes some tasks before it is full. RabbitMQ blocks each publisher until its time is over, hence three."""
+def test_a_full_broker_gives_publishers_an_error_and_loses_nothing(stack, broker, fault_run):
+    """Redis takes some tasks before it is full. RabbitMQ blocks each publisher until its timeout, so only three tasks
+    are sent to it.
+    """
     tasks = 300 if broker == "redis" else 3
     with fault_run("f: the broker's memory is full, no worker runs") as case:
         stack.compose("stop", "worker")
@@ -142,8 +146,8 @@ def test_a_job_that_kills_its_process_each_time_is_failed_and_says_why(stack):
 
 
 def stops(case: FaultRun, function: str) -> None:
-    """Return when the message of the bad task is kept where people find it, after the task was started at most once
-    and five times again. Raises AssertionError.
+    """Wait until the message of the bad task is a dead letter, and check that the task was started 1 to 6 times: once,
+    and at most five retries. Raises AssertionError.
     """
 
     def kept() -> bool:
@@ -182,15 +186,16 @@ def test_results_that_cannot_be_stored_lose_no_task(stack, broker, fault_run):
         stack.compose("start", results)
 
 
-def test_a_result_backend_that_is_stopped_is_told_to_callers_who_want_a_result(stack, broker, fault_run):
+def test_a_stopped_result_backend_gives_callers_who_want_a_result_an_error(stack, broker, fault_run):
     results = RESULTS[broker]
     with fault_run("m: the result backend is stopped at submit") as case:
         stack.compose("stop", results)
         case.submit(tasks=3, jobs=20, function="with_result")
         stack.compose("start", results)
+    assert case.sent["tasks"].refused == [0, 1, 2]
 
 
-def test_a_result_backend_that_is_stopped_does_not_concern_callers_who_want_no_result(stack, broker, fault_run):
+def test_a_stopped_result_backend_does_not_concern_callers_who_want_no_result(stack, broker, fault_run):
     results = RESULTS[broker]
     with fault_run("m: the result backend is stopped at submit, no result is wanted") as case:
         stack.compose("stop", results)

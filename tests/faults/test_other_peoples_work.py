@@ -1,4 +1,4 @@
-"""Work that cannot be done, or is very much, does not keep that of others waiting. The long form: make faults."""
+"""Work that cannot be done, and a large amount of work, do not delay the work of others. The long form: make faults."""
 
 import pytest
 
@@ -43,13 +43,13 @@ SELECT count(*) FROM jobs_job AS one, jobs_job AS other
 WHERE one.id = '{job}' AND other.arguments->>'batch' = '{batch}'
 AND other.started_at > one.created_at AND other.started_at < one.started_at
 """
-# Celery's command line does not know commands of the project, and would not say so to a script.
+# Not with `celery control`, because the command line has not loaded load/tasks.py and so refuses the command.
 STOP_CONSUMING = """
 from config.celery import app
 print(app.control.broadcast("stop_consuming", reply=True, timeout=5))
 """
 BACKLOG = 20_000
-# What the worker takes in two seconds, at most, whatever the machine.
+# A worker takes at most this many jobs in two seconds, on any machine.
 FEW = 1000
 
 

@@ -40,7 +40,7 @@ def test_a_redis_that_became_a_replica_loses_nothing(stack, fault_run):
             stack.redis("redis", "REPLICAOF", "NO", "ONE")
 
 
-def test_a_redis_that_became_a_replica_is_told_to_callers_of_plain_tasks_and_delays_no_job(stack, fault_run):
+def test_a_redis_that_became_a_replica_gives_callers_of_plain_tasks_an_error_and_loses_no_job(stack, fault_run):
     with fault_run("t: Redis answers READONLY at submit") as case:
         stack.redis("redis", "REPLICAOF", "127.0.0.1", "1")
         try:
@@ -51,8 +51,8 @@ def test_a_redis_that_became_a_replica_is_told_to_callers_of_plain_tasks_and_del
 
 
 def test_a_redis_that_cannot_save_loses_nothing(stack, fault_run):
-    """With snapshots on, which deploy/redis/redis.conf switches off, a failed one makes it answer each write with
-    MISCONF.
+    """After a failed snapshot, Redis answers each write with MISCONF. The test turns snapshots on, because
+    deploy/redis/redis.conf turns them off.
     """
     with fault_run("u: Redis answers MISCONF for 10 s") as case:
         case.submit(tasks=300, jobs=300, seconds=0.2)

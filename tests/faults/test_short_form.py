@@ -2,8 +2,8 @@
 or 12 and 12 of 15 s, worked on by one worker of eight processes. A project without jobs gets the plain tasks only, and
 in one with several worker pools the faults hit the worker of the queue `default`.
 
-In this order, so that what comes back late does so while cases run that don't hit it again: jobs of killed processes
-after a minute, plain tasks from Redis after some. It is asked for at the end.
+The order matters: work that comes back late does so during later cases, which do not hit it again. Jobs of a killed
+worker come back after a minute, its plain tasks on Redis after some minutes. The last test waits for both.
 """
 
 import time
@@ -77,23 +77,25 @@ def test_a_restart_of_the_worker_under_long_tasks_loses_nothing(stack, worker, f
         stack.compose("restart", worker)
 
 
-def test_a_stopped_broker_is_told_to_callers_of_plain_tasks_and_delays_no_job(stack, broker, fault_run):
+def test_a_stopped_broker_gives_callers_of_plain_tasks_an_error_and_loses_no_job(stack, broker, fault_run):
     with fault_run("g: the broker is stopped at submit") as case:
         stack.compose("stop", broker)
         case.submit(tasks=3, jobs=20)
         stack.compose("start", broker)
+    assert case.sent["tasks"].refused == [0, 1, 2]
 
 
-def test_a_frozen_broker_is_told_to_callers_of_plain_tasks_and_delays_no_job(stack, broker, fault_run):
+def test_a_frozen_broker_gives_callers_of_plain_tasks_an_error_and_loses_no_job(stack, broker, fault_run):
     with fault_run("g: the broker is paused at submit") as case:
         stack.compose("pause", broker)
         try:
             case.submit(tasks=3, jobs=20)
         finally:
             stack.compose("unpause", broker)
+    assert case.sent["tasks"].refused == [0, 1, 2]
 
 
-def test_a_broker_that_freezes_behind_a_used_connection_is_told_to_callers_of_plain_tasks(stack, broker, fault_run):
+def test_a_broker_that_freezes_behind_a_used_connection_gives_callers_of_plain_tasks_an_error(stack, broker, fault_run):
     with fault_run("g: the broker is paused at submit, on a used connection") as case:
         try:
             case.submit(tasks=3, jobs=20, once_connected=lambda: stack.compose("pause", broker))

@@ -1,5 +1,5 @@
-"""Sends a signal to Celery's processes, fed to Python in their container: `python - SIGNAL main`, or
-`python - SIGNAL pool [HOW_MANY]` for the main process's children, all or some. Prints their ids.
+"""Sends a signal to Celery's processes. Python in their container reads this script from standard input: `python -
+SIGNAL main`, or `python - SIGNAL pool [HOW_MANY]` for the main process's children, all or some. Prints their ids.
 """
 
 import os

@@ -1,4 +1,6 @@
-"""Prints, from inside web, why a task does not come back: one line a cause. Fed to `python -` in the container."""
+"""Prints, from inside web, why a task does not come back: all causes in one line. Fed to `python -` in the
+container.
+"""
 
 from config.celery import app
 

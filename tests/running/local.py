@@ -31,7 +31,9 @@ class LocalSite:
         self.process: subprocess.Popen | None = None
 
     def up(self) -> None:
-        """Start web, worker and beat and wait until web answers. Raises AssertionError with the log if it does not."""
+        """Start the processes of the Procfile and wait until web answers. Raises AssertionError with the log if it does
+        not.
+        """
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [*self.make, "local"], cwd=self.folder, stdout=log, stderr=log, start_new_session=True

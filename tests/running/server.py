@@ -1,4 +1,4 @@
-"""A project as it runs on a server: production, with secrets in files, behind a load balancer: this machine."""
+"""A project as on a server: with production settings and secrets in files. This machine plays the load balancer."""
 
 import re
 import subprocess
@@ -27,7 +27,9 @@ def prepare(folder: Path) -> None:
 
 
 class CookieJar(RequestsCookieJar):
-    """Keeps cookies that are for TLS only, and sends them: the balancer's way to this machine is not."""
+    """Keeps and sends cookies that are for TLS only, because the tests, as the load balancer, reach the project without
+    TLS.
+    """
 
     def set_cookie(self, cookie: Cookie, *args: Any, **kwargs: Any) -> Any:
         cookie.secure = False

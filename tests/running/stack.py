@@ -27,7 +27,7 @@ def engine_answers() -> bool:
 
 
 def give_to_container_user(folder: Path) -> None:
-    """Root's files don't belong to the containers' user, who has the ids that .env names in that case."""
+    """If root runs the tests, give the files to the containers' user, whose ids in .env are then 1000."""
     if os.getuid() == 0:
         for path in [folder, *folder.rglob("*")]:
             os.chown(path, 1000, 1000)

@@ -37,6 +37,6 @@ class Visitor:
         return wait_for(shown, f"the result of task {task_id} on its page", seconds)[1]
 
     def tick(self, seconds: float = 60) -> None:
-        """Return when the page shows when beat's sample task ran. Raises TookTooLong after `seconds`."""
+        """Wait until the page shows the time of a run of beat's sample task. Raises TookTooLong after `seconds`."""
         shown = r"<dt>Last scheduled run</dt><dd>\d"
         wait_for(lambda: re.search(shown, self.page()), "a scheduled run of tick", seconds)

@@ -14,7 +14,8 @@ class TookTooLong(AssertionError):
 def wait_for(condition: Callable[[], Value], what: str, seconds: float) -> Value:
     """Return the first true value of `condition()`. Raises TookTooLong naming `what` after `seconds`.
 
-    A look that takes long leaves the machine to what it looks at for as long again.
+    After a slow call of `condition`, this sleeps for as long as the call took, so that polling takes at most half of
+    the time.
     """
     now = time.monotonic()
     end = now + seconds

@@ -18,7 +18,7 @@ from playwright.sync_api import FilePayload, Locator, Page, Route, expect, sync_
 from tests.running.editing import replace
 from tests.running.waiting import wait_for
 
-# Nothing that asks for anything by itself, and what a container without a desktop needs.
+# Options that keep Chromium from sending requests of its own, and that a container without a desktop needs.
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -35,7 +35,7 @@ for name in ["ada", "grace", "mary", "edsger"]:
     User.objects.create_user(name, password={PASSWORD!r})
 """
 WIDTHS = {"phone": 390, "desktop": 1000}  # pixels
-# Rows of a report: on any machine some seconds, and longer than it takes to cancel it.
+# Rows of a report. MANY takes some seconds on any machine. ENDLESS takes longer than cancelling it.
 MANY, ENDLESS = 2_000_000, 9_000_000
 STRICT = "default-src 'none'; form-action 'self'; " + "; ".join(
     f"{kind}-src 'self'" for kind in ("script", "style", "img", "connect")
@@ -64,7 +64,8 @@ def stack(browser, running):
 def visit(browser, stack) -> Callable:
     """Return a context manager: a page of a fresh browser in which this user has logged in.
 
-    At its end nothing has been asked of another site, and the console shows no error but those with `expected` in them.
+    At the end it fails if the browser sent a request to another site, or if the console has an error without `expected`
+    in it.
     """
 
     @contextmanager
@@ -318,8 +319,8 @@ def test_nothing_of_all_this_logged_an_error(stack):
     stack.check_logs()
 
 
-def test_every_end_of_a_job_is_told_apart(visit, stack):
-    """The last one: a job that fails is an error in the log."""
+def test_the_list_shows_how_each_job_ended(visit, stack):
+    """This is the last test, because a job that fails logs an error."""
     half_a_picture = """
 import base64, io
 from PIL import Image

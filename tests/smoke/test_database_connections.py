@@ -40,7 +40,8 @@ SEND = "from example import tasks; print(tasks.{call}.get(timeout=60, propagate=
 @pytest.fixture(scope="module")
 def stack(running):
     def change(folder):
-        replace(folder / ".env", "WORKER_CONCURRENCY=2", "WORKER_CONCURRENCY=1")  # the next task has it too
+        # One process, so that the next task runs in the same one.
+        replace(folder / ".env", "WORKER_CONCURRENCY=2", "WORKER_CONCURRENCY=1")
         tasks = folder / "example/tasks.py"
         tasks.write_text(tasks.read_text() + TASKS)
 

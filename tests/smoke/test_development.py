@@ -42,7 +42,7 @@ def test_a_file_made_in_a_container_belongs_to_the_user_on_the_host(stack):
 
 
 @pytest.mark.parametrize("service", ["web", "worker", "dispatcher", "beat"])
-def test_no_process_of_ours_is_roots(stack, service):
+def test_no_process_of_ours_runs_as_root(stack, service):
     script = "for process in /proc/[0-9]*; do stat -c %u $process; done"
     owners = set(stack.compose("exec", "--no-TTY", service, "sh", "-c", script).stdout.split())
 

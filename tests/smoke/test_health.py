@@ -1,8 +1,8 @@
 """What can't do its work turns unhealthy within 150 seconds, and is healthy again by itself when it can. What is stuck
 is started again. And a message that was sent before any worker ran is kept.
 
-All at once, on both brokers, because each takes two minutes: of two workers, one has a pool that hangs, the other loses
-its broker. Then all of them work again, and each gets stuck in its own way.
+All faults are made at once, on both brokers, because each takes two minutes. Of two workers, one has a pool that hangs,
+and the other loses its broker. Then all of them work again, and each gets stuck in its own way.
 """
 
 import time
@@ -58,7 +58,6 @@ RESULT = "from celery.result import AsyncResult; print(AsyncResult({!r}).get(tim
 def found(running) -> dict[str, SimpleNamespace]:
     """Return what was found out about each broker's stack."""
     with ExitStack() as open_stacks:
-        # One after the other: their images have the same name.
         started = [open_stacks.enter_context(with_two_workers(running, broker)) for broker in BROKERS]
         with ThreadPoolExecutor() as threads:
             return dict(zip(BROKERS, threads.map(observe, *zip(*started, strict=True)), strict=True))
@@ -113,7 +112,9 @@ def observe(stack: Stack, sent: str) -> SimpleNamespace:
     it.healthy = seconds_until(lambda container: health(container) == "healthy", broken)
 
     def consumes_nothing() -> bool:
-        """RabbitMQ may give the command to the connection that the worker lost, until it knows that it is gone."""
+        """RabbitMQ may deliver the command to the connection that the worker lost, until it notices that this
+        connection is dead.
+        """
         to = ["--destination", f"worker@{workers[1][:12]}"]
         command = ["docker", "exec", workers[1], "celery", "-A", "config", "control", *to, "stop_consuming"]
         return stack.run(*command).returncode == 0
@@ -148,7 +149,7 @@ def seconds_until(happened: Callable[[str], bool], containers: dict[str, str], l
                 found[case] = round(time.monotonic() - began)
         return len(found) == len(containers)
 
-    with suppress(TookTooLong):  # what is missing says so
+    with suppress(TookTooLong):  # the tests report the cases that are missing
         wait_for(all_found, "all of them", limit)
     return found
 

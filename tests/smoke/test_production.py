@@ -24,7 +24,7 @@ from tests.running.waiting import wait_for
 STORES = {"db", "cache", "redis", "rabbitmq"}
 LIMIT = 10 * 2**20  # bytes: MAX_BODY_BYTES
 
-# What is not to be had in a container of ours: the root user, a place to write, capabilities, more of them.
+# Prints the user's id, how many of two files can't be written, and whether processes have or can gain privileges.
 RIGHTS = r"""
 id -u
 touch /etc/file /file 2>&1 | grep -c 'Read-only file system'
@@ -64,7 +64,7 @@ def test_a_task_sent_from_the_page_comes_back_and_no_log_has_an_error(stack):
     stack.check_logs()
 
 
-def test_our_processes_are_nobody_can_write_nowhere_and_have_no_rights(stack):
+def test_our_processes_are_not_root_write_no_files_and_have_no_capabilities(stack):
     for service in ours(stack):
         user, unwritable, status = stack.compose("exec", "--no-TTY", service, "sh", "-c", RIGHTS).stdout.splitlines()
         assert user != "0", service
@@ -72,7 +72,7 @@ def test_our_processes_are_nobody_can_write_nowhere_and_have_no_rights(stack):
         assert re.fullmatch(r"CapBnd:\s*0+NoNewPrivs:\s*1", status), f"{service}: {status}"
 
 
-def test_only_the_way_in_is_published(stack, answers):
+def test_only_nginx_or_without_it_web_publishes_a_port(stack, answers):
     services = map(json.loads, stack.compose("ps", "--format", "json").stdout.splitlines())
     published = [it["Service"] for it in services if any(port["PublishedPort"] for port in it["Publishers"])]
 
@@ -118,7 +118,7 @@ def test_the_log_has_the_address_and_the_request_id_that_the_load_balancer_told(
     assert json.loads(line)["client"] == "203.0.113.7"
 
 
-def test_no_answer_says_which_server_it_is_from(stack):
+def test_no_answer_names_gunicorn_or_a_version(stack):
     server = stack.visitor.session.get(stack.visitor.url, timeout=30).headers.get("Server")
 
     assert server in {None, "nginx"}
@@ -134,7 +134,7 @@ def test_static_files_may_be_kept_for_ever(stack):
 
 
 def test_a_report_is_sent_to_its_owner_only(stack):
-    """By nginx if there is one, and nobody guesses where it has it from."""
+    """nginx sends the file if there is one. Nobody else gets it by guessing its internal URL."""
     with requests.Session() as session:
         log_in(stack, session, "ada")
         job = stack.shell(
@@ -165,8 +165,9 @@ def test_a_body_over_the_limit_is_refused_with_a_page_that_says_so(stack):
 
 
 def test_slow_clients_keep_nobody_out(stack, answers):
-    """Connections that say nothing, and as many with half a request. Without nginx fewer than a process of gunicorn has
-    threads, because each keeps one: the load balancer has to wait for the other half.
+    """With nginx: 500 connections that send nothing, and 500 that send half a request. Without nginx: only 3 that send
+    half a request, because each occupies one of the 4 threads of a gunicorn process. There, waiting for the other half
+    is the load balancer's work.
     """
     port = int(stack.visitor.url.rpartition(":")[2])
     silent, halves = (500, 500) if answers["web_proxy"] == "nginx" else (0, 3)

@@ -9,7 +9,7 @@ import pytest
 from tests.running.program import Program
 
 CONFIG = """
-# Half of the requests about a job are about one that there is: an id made at random finds none.
+# Half of the requests about a job are about a job that exists, because a random id finds none.
 [dictionaries.jobs]
 values = ["{job}"]
 [parameters]
@@ -17,7 +17,7 @@ values = ["{job}"]
 
 # The rest is about what it would wrongly report.
 
-# One refusal that names a field, and it would take that field for a rule of every kind.
+# Otherwise it would conclude from one refusal that every kind has the field that the refusal names.
 [phases.fuzzing.error-feedback]
 enabled = false
 
@@ -54,7 +54,7 @@ def test_no_request_is_answered_with_an_error_of_the_server_or_against_the_schem
     command = [str(Path(sys.executable).with_name("st")), "run", f"{program.url}/api/schema/", "--seed", "1"]
     command += ["--max-examples", "50", "--header", f"Authorization: {program.session.headers['Authorization']}"]
 
-    # In a folder of its own: it keeps what it learns in the one where it runs.
+    # In a separate folder, because schemathesis writes what it learns to the folder in which it runs.
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400)
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -68,7 +68,7 @@ def ended(stack, task_id: str) -> bool:
     return stack.sql(ENDED.format(task_id=task_id)) == [["1"]]
 
 
-def test_a_task_that_ends_in_time_ends(stack):
+def test_a_stopping_worker_finishes_a_task_that_ends_in_time(stack):
     task_id = start_slow(stack, 6)
 
     took = stop(stack)
@@ -80,7 +80,7 @@ def test_a_task_that_ends_in_time_ends(stack):
 
 
 @pytest.mark.parametrize("signals", [[], ["SIGTERM", "SIGTERM"]], ids=["a stop", "two more SIGTERM"])
-def test_a_task_that_does_not_is_given_back_before_the_worker_is_killed(stack, signals):
+def test_a_task_that_takes_too_long_is_given_back_before_the_worker_is_killed(stack, signals):
     task_id = start_slow(stack, 17)
 
     took = stop(stack, *signals)
@@ -89,7 +89,7 @@ def test_a_task_that_does_not_is_given_back_before_the_worker_is_killed(stack, s
     assert took < GRACE
     assert exit_code(stack) == "0"  # 137 if it was killed
     start_again(stack)
-    # At once: not after the visibility timeout, as what a killed worker held.
+    # At once, and not only after the visibility timeout, as for a task of a killed worker.
     wait_for(lambda: ended(stack, task_id), "the end of slow in the next worker", seconds=60)
 
 

@@ -98,7 +98,7 @@ def test_a_countdown_that_was_sent_to_a_pool_before_its_first_worker_ran_is_kept
     assert site.stack.shell(code) == "9"
 
 
-def test_what_was_sent_to_a_busy_pool_holds_up_nothing_that_is_sent_to_another_one_later(stack):
+def test_messages_for_a_busy_pool_do_not_delay_later_messages_for_another_pool(stack):
     stack.sql("DELETE FROM example_taskrun")
     stack.shell(SATURATE)
 
@@ -128,7 +128,7 @@ def test_a_pool_can_have_several_workers(stack):
     stack.compose("up", "--detach", "--no-deps", "--wait", "worker-io")
 
 
-def test_a_worker_with_threads_gives_back_what_does_not_end_in_time_and_uses_up_no_attempt(stack):
+def test_a_worker_with_threads_gives_back_unfinished_tasks_and_uses_up_no_attempt_of_its_jobs(stack):
     stack.sql("DELETE FROM example_taskrun")
     job = stack.shell("from jobs import submit; print(submit('wait_for_the_second_attempt').pk)")
     stack.shell("from example.tasks import slow; slow.apply_async((17,), queue='io')")

@@ -36,7 +36,9 @@ def _postgresql():
 
 @pytest.fixture
 def postgresql(request, django_db_blocker):
-    """A connection of its own to a real PostgreSQL: the stack's in `make test-docker`, otherwise one for the tests."""
+    """A separate connection to a real PostgreSQL: the stack's in `make test-docker`, otherwise a server that the tests
+    start.
+    """
     if connection.vendor == "postgresql":
         request.getfixturevalue("django_db_setup")
         database = connection.copy()

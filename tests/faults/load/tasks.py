@@ -1,5 +1,5 @@
-"""Plain tasks. Their only option is ignore_result=True, so that the cases are about the broker and not about the result
-backend; with_result is about that one. All else is as the project has it, which is what is tested.
+"""Plain tasks. Except with_result, they have ignore_result=True, so that the cases test the broker and not the result
+backend. Everything else is the project's default, because the defaults are what is tested.
 """
 
 import os

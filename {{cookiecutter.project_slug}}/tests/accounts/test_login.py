@@ -15,7 +15,7 @@ from accounts.tasks import clear_sessions
 
 @pytest.fixture
 def ada(db):
-    return get_user_model().objects.create_user("ada", password="let me in")  # noqa: S106  only a test's
+    return get_user_model().objects.create_user("ada", password="let me in")  # noqa: S106  a password of this test
 
 
 @pytest.mark.django_db
@@ -54,7 +54,7 @@ def test_the_header_has_the_users_name_the_navigation_and_for_staff_the_admin(cl
     assert f'href="{reverse("admin:index")}"' in header
 
 
-def test_a_wrong_password_is_said(client, ada):
+def test_the_login_page_reports_a_wrong_password(client, ada):
     answer = client.post("/login/", {"username": "ada", "password": "let me out"})
 
     assert "enter a correct username and password" in answer.content.decode()

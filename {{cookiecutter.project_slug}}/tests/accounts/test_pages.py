@@ -91,7 +91,7 @@ def test_each_field_has_a_label(page):
 
 
 @pytest.mark.django_db
-def test_what_views_say_by_djangos_messages_is_on_the_page_and_never_html(client):
+def test_messages_of_views_are_shown_with_their_html_escaped(client):
     page = client.get("/messages/").content.decode()
 
     assert '<p class="message" data-level="success" role="status">Saved</p>' in page

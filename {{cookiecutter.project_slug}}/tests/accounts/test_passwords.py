@@ -21,8 +21,8 @@ KNOWN, UNKNOWN = "ada@example.com", "nobody@example.com"
 
 
 class Inbox:
-    """Keeps the mails that an SMTP server receives. It refuses the first ones for now if it is told to, as servers do
-    with senders that they don't know yet.
+    """Keeps the mails that an SMTP server receives. If `refuse` is set, it answers the first mails with a temporary
+    error, as servers with greylisting do.
     """
 
     def __init__(self, refuse: int = 0):
@@ -112,7 +112,7 @@ def test_a_user_changes_the_password_and_stays_logged_in(client, ada):
 
     assert "Password changed" in answer.content.decode()
     assert client.get("/password/change/").status_code == 200
-    assert Client().login(username="ada", password="open sesame 1")  # noqa: S106  only a test's
+    assert Client().login(username="ada", password="open sesame 1")  # noqa: S106  a password of this test
 
 
 def test_the_old_password_must_be_right_and_the_new_one_good(client, ada):
@@ -146,7 +146,7 @@ def test_a_forgotten_password_is_reset_by_a_link_that_works_once(worker, client,
     new = {"new_password1": "open sesame 1", "new_password2": "open sesame 1"}
     assert "Password set" in browser.post(form_address, new, follow=True).content.decode()
 
-    assert not Client().login(username="ada", password="let me in")  # noqa: S106  only a test's
+    assert not Client().login(username="ada", password="let me in")  # noqa: S106  a password of this test
     answer = browser.post("/login/", {"username": "ada", "password": "open sesame 1"})
     assert answer.status_code == 302
     for visitor in (browser, Client()):
@@ -186,7 +186,7 @@ def test_nobody_learns_whether_an_address_has_an_account(worker, client, ada, in
 
 
 @pytest.mark.parametrize("address", ["", "ada", "ada@example.com, nobody@example.com"])
-def test_what_is_not_an_address_is_refused_beside_the_field(client, inbox, address, monkeypatch):
+def test_an_invalid_address_is_an_error_of_its_field_and_sends_no_task(client, inbox, address, monkeypatch):
     monkeypatch.setattr(send_password_reset_mail, "delay", lambda *args, **kwargs: pytest.fail("a task was sent"))
 
     answer = client.post("/password/reset/", {"email": address})

@@ -50,7 +50,7 @@ def test_each_thread_of_web_has_a_connection_and_counts_twice_because_a_deploy_h
 
 
 @pytest.mark.parametrize(("replicas", "concurrency"), [(1, 2), (2, 2), (1, 3)])
-def test_what_a_worker_may_run_counts_twice_because_a_deploy_has_old_and_new_ones(capacity, replicas, concurrency):
+def test_connections_of_a_worker_count_twice_because_a_deploy_has_old_and_new_ones(capacity, replicas, concurrency):
     for service, prefix in prefixes(capacity()):
         site = capacity(**{f"{prefix}_REPLICAS": str(replicas), f"{prefix}_CONCURRENCY": str(concurrency)})
 

@@ -53,7 +53,7 @@ def lines(variables):
 
 
 def bare(module):
-    """Return the variables of a process that has none of its own."""
+    """Return an environment that names the settings module but none of the project's servers."""
     return {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": f"config.settings.{module}", "READ_DOTENV": "no"}
 
 
@@ -72,7 +72,7 @@ def test_the_brokers_url_and_its_password_may_come_from_files(tmp_path):
     (tmp_path / "password").write_text(f"{SECRET}\n")
     files = {"CELERY_BROKER_URL_FILE": str(tmp_path / "url"), f"{PASSWORD}_FILE": str(tmp_path / "password")}
 
-    # Also if the variable names another URL, which Celery would prefer.
+    # environment() sets CELERY_BROKER_URL to another URL, which Celery would prefer. The file must win nevertheless.
     broker, _, used, _ = lines(environment(tmp_path) | files)
 
     assert broker == f"{SCHEME}://ada:{QUOTED}@127.0.0.1:1/0"

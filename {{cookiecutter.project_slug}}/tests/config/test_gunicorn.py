@@ -73,7 +73,7 @@ def test_web_cpus_says_how_many_processes_there_are(tmp_path):
         wait_for(lambda: log.read_text().count("Booting worker") == 3, "three processes", seconds=20)
 
 
-def test_a_process_has_as_many_threads_as_connections_are_counted_for():
+def test_a_process_has_the_number_of_threads_for_which_connections_are_counted():
     assert options.threads == settings.WEB_THREADS
 
 

@@ -1,4 +1,4 @@
-"""What tasks have to do with the result backend when it is down: the results in config/settings/celery.py."""
+"""How tasks behave while the result backend is down: the results in config/settings/celery.py."""
 
 import subprocess
 import sys

@@ -47,7 +47,7 @@ def test_production_passes_djangos_deployment_check():
 
 
 @pytest.mark.parametrize("missing", COMPLETE)
-def test_production_refuses_to_start_without(missing):
+def test_production_refuses_to_start_without_a_required_variable(missing):
     answer = check_production({name: value for name, value in COMPLETE.items() if name != missing})
 
     assert answer.returncode != 0
@@ -119,7 +119,7 @@ def test_what_the_previous_key_has_signed_is_still_accepted():
     assert "BadSignature" in run_in_production(COMPLETE, "-c", code).stderr
 
 
-def test_web_keeps_its_connections_to_the_database_within_the_limits_of_base():
+def test_production_keeps_connections_and_has_the_timeout_of_base_py():
     code = "from django.conf import settings; print(settings.DATABASES['default'])"
 
     answer = run_in_production(COMPLETE, "-c", code).stdout
@@ -129,7 +129,7 @@ def test_web_keeps_its_connections_to_the_database_within_the_limits_of_base():
     assert "'connect_timeout': 5" in answer
 
 
-def test_a_password_may_end_with_a_line_break_and_is_put_into_a_url_that_has_none(tmp_path):
+def test_a_password_may_end_with_a_line_break_and_is_put_into_a_url_without_a_password(tmp_path):
     (tmp_path / "password").write_text("it's @ secret\n")
     code = (
         "from config.settings.environment import url_with_password;"

@@ -10,7 +10,7 @@ from django.conf import settings
 
 COMPOSE = yaml.safe_load((settings.BASE_DIR / "compose.yaml").read_text())
 PROCFILE = dict(line.split(": ", 1) for line in (settings.BASE_DIR / "Procfile").read_text().splitlines() if line)
-# Whatever queues the tests have, these are the ones of the project.
+# Read from the file, because the settings of the tests replace WORKER_POOLS.
 POOLS = runpy.run_path(settings.BASE_DIR / "config" / "settings" / "capacity.py")["WORKER_POOLS"]
 
 
@@ -51,7 +51,9 @@ def test_a_worker_consumes_the_queues_and_has_the_pool_that_the_settings_say(ser
 
 @pytest.mark.parametrize("service", POOLS)
 def test_the_settings_know_how_many_tasks_a_worker_runs_at_most(service):
-    """By the same number, or by the same variable with the same default, which compose passes on to the settings."""
+    """compose.yaml has the number of the settings, or a variable with the same default, which compose passes to the
+    settings too.
+    """
     found = options(commands()[service])
     most = found.get("--autoscale", found.get("--concurrency")).partition(",")[0]
 

@@ -104,7 +104,7 @@ def test_what_is_not_a_number_is_refused_beside_the_form(user_client):
     assert "Enter a whole number" in answer.content.decode()
 
 
-def test_a_broker_that_is_down_is_said_on_the_page(user_client, monkeypatch):
+def test_the_page_says_that_the_broker_is_down(user_client, monkeypatch):
     def refuse(*args, **options):
         raise OperationalError("connection to 10.0.0.7 refused")
 

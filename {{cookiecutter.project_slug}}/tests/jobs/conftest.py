@@ -48,7 +48,9 @@ def published(monkeypatch) -> list[str]:
 
 @pytest.fixture
 def with_ctrl_c():
-    """Ctrl-C interrupts this process, even if a shell has started it in the background, where it would be ignored."""
+    """SIGINT raises KeyboardInterrupt, even if a shell started this process in the background and so made it ignore
+    SIGINT.
+    """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -18,7 +18,9 @@ class Size(enum.Enum):
 
 
 class Example(NamedTuple):
-    """One field. What programs send, and what the function receives, is what people enter unless it differs."""
+    """One field and its values. `sent` (by a program) and `received` (by the function) default to `entered` (by a
+    person).
+    """
 
     field: forms.Field
     entered: Any
@@ -27,7 +29,9 @@ class Example(NamedTuple):
 
 
 def examples() -> dict[str, Example]:
-    """Return an example for each type of field, by a name for it. Writes the rows that the fields of models offer."""
+    """Return an example for each type of field, by a name for it. Also writes the rows that the model fields offer as
+    choices.
+    """
     ada, grace = (Group.objects.create(name=name) for name in ("ada", "grace"))
     job = Job.objects.create(kind="multiply")
     return {

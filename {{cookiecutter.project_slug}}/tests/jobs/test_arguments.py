@@ -40,7 +40,7 @@ def test_the_same_form_sent_twice_is_one_job_whatever_its_fields_are(browser, de
 
 
 @pytest.mark.django_db
-def test_code_may_pass_the_same_types(define):
+def test_submit_takes_the_types_that_form_fields_return(define):
     fields.define_kind(define, {})
     group = Group.objects.create(name="ada")
     arguments = {
@@ -78,7 +78,7 @@ def test_code_may_pass_the_same_types(define):
     ],
     ids=["object", "set", "NaN", "unsaved"],
 )
-def test_a_value_that_a_row_cannot_keep_is_refused_by_the_name_of_its_argument(define, value, error, message):
+def test_the_error_of_a_value_that_a_row_cannot_keep_names_its_argument(define, value, error, message):
     fields.define_kind(define, {})
 
     with pytest.raises(error, match=f"^job keep: argument when can't be kept as JSON: {message}"):

@@ -79,7 +79,7 @@ def test_progress_outside_a_job_does_nothing():
     ],
 )
 def test_progress_that_the_row_cannot_hold_is_refused_where_it_is_reported(report, error, message):
-    """Also outside a job, so that the test of a job's function finds it."""
+    """Also outside a job, so that a test that calls the function finds bad values."""
     with pytest.raises(error, match=rf"^progress\(\): {message}"):
         progress(*report)
 
@@ -137,7 +137,7 @@ def test_a_running_job_that_is_cancelled_stops_where_it_reports_its_progress(def
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_job_gets_a_file_by_its_name_and_leaves_one(published):
+def test_a_job_gets_an_uploaded_file_by_its_name_and_writes_another(published):
     job = submit("shout", text=ContentFile(b"hello", name="hello.txt"))
     execute(str(job.pk))
 

@@ -30,8 +30,8 @@ def test_the_settings_of_the_project_are_fine():
 
 
 @pytest.mark.parametrize("queue", ["defualt", "test.jobs"])
-def test_a_queue_that_nobody_reads_is_found(define, queue):
-    """The queue of the messages for jobs is not one that a kind may name: its kinds name `test`."""
+def test_a_kind_that_names_an_unknown_queue_is_found(define, queue):
+    """`test.jobs` carries the messages for the jobs of `test`. A kind may name only `test`."""
 
     @define(queue=queue)
     def lost():
@@ -54,13 +54,13 @@ def test_a_job_in_a_thread_may_not_count_on_a_time_limit(define, settings):
     assert errors() == ["job in_a_thread: its queue belongs to workers with threads, which have no time limits"]
 
 
-def test_a_dead_workers_job_does_not_wait_longer_than_a_living_workers_job_may_run(settings):
+def test_a_lease_that_is_not_shorter_than_the_time_limit_is_found(settings):
     settings.JOBS_LEASE_SECONDS = settings.CELERY_TASK_TIME_LIMIT
 
     assert errors() == [f"JOBS_LEASE_SECONDS={settings.CELERY_TASK_TIME_LIMIT} is too long"]
 
 
-def test_a_time_limit_that_the_broker_does_not_wait_for_is_found(define, settings):
+def test_a_time_limit_that_is_too_long_for_the_broker_is_found(define, settings):
     @define(time_limit=int(settings.MAX_TASK_TIME_LIMIT))
     def endless():
         pass

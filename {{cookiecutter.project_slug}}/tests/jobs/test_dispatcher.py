@@ -107,7 +107,7 @@ def test_the_time_limit_goes_with_the_message(define, monkeypatch):
     submit("long")
     dispatcher.publish_due_jobs()
 
-    turn = django_settings.JOBS_TURN_SECONDS  # after which another job may begin
+    turn = django_settings.JOBS_TURN_SECONDS  # the last job of a turn may begin this much later than the first
     assert (seen["time_limit"], seen["soft_time_limit"]) == (10 + turn, 9 + turn)
 
 
@@ -179,7 +179,7 @@ def test_the_broker_gets_only_as_many_messages_as_the_workers_take_within_second
 
 
 @pytest.mark.django_db(transaction=True)
-def test_workers_that_take_many_jobs_in_a_second_get_so_many_messages(published, two_processes, monkeypatch):
+def test_the_broker_gets_as_many_messages_as_the_workers_take_in_a_second(published, two_processes, monkeypatch):
     now = 100.0
     monkeypatch.setattr(backlog.time, "monotonic", lambda: now)
     for number in range(60):
@@ -272,7 +272,7 @@ def test_everybody_has_a_turn_although_there_are_more_owners_than_places(publish
 
 @pytest.mark.django_db(transaction=True)
 def test_after_an_outage_the_broker_gets_no_more_messages_than_before(monkeypatch, published):
-    """Jobs that the broker did not take were not taken by workers either, so workers are not as fast as it seems."""
+    """Jobs that were put back must not count as taken by workers, otherwise the measured pace would be too high."""
     accept = execute_job.apply_async
 
     def refuse(*arguments, **options):
@@ -293,7 +293,7 @@ def test_after_an_outage_the_broker_gets_no_more_messages_than_before(monkeypatc
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("count", [1, 20])
-def test_a_job_that_waits_for_its_next_attempt_by_now_is_not_published(published, settings, count):
+def test_a_chosen_job_that_is_no_longer_due_is_not_published(published, settings, count):
     settings.JOBS_MESSAGES_PER_PROCESS = 100
     chosen = [submit("multiply", x=number, y=0).pk for number in range(count)]
     Job.objects.update(run_after=timezone.now() + timedelta(minutes=1))
@@ -319,7 +319,7 @@ def test_the_dispatcher_wakes_when_the_next_job_is_due(published, others):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_dispatcher_does_not_hurry_when_the_broker_refuses_a_job(published):
+def test_the_dispatcher_waits_before_it_tries_a_refused_job_again(published):
     submit("multiply", x=4, y=5)
 
     assert dispatcher._seconds_until_next_job() == dispatcher.RETRY_INTERVAL
@@ -341,7 +341,9 @@ def test_few_jobs_and_many_are_published_in_the_order_in_which_they_became_due(p
 
 @pytest.fixture
 def unread(transactional_db, define, settings):
-    """A queue of the real broker that no worker reads, with 30 published jobs in its companion. Bound to a channel."""
+    """The companion of a queue that no worker reads, with 30 messages for jobs. It is bound to a channel of the
+    broker.
+    """
     settings.JOBS_MESSAGES_PER_PROCESS = 100
     define(queue="unread")(wait_in_vain)
     app.amqp.queues.add(celery_queue("unread"))

@@ -89,7 +89,8 @@ def test_a_worker_that_comes_back_too_late_writes_nothing(define, published, cap
     def slow():
         Group.objects.create(name=f"attempt {Job.objects.get().attempts}")
         if Job.objects.get().attempts == 1:
-            # This worker hung, and meanwhile another one has claimed the job. A thread gives it its own transaction.
+            # This worker hung, and meanwhile another one has claimed the job. The claim runs in a thread, so that it
+            # has its own transaction.
             def claim_elsewhere():
                 expire_lease(job)
                 lifecycle.recover_expired_leases()
@@ -141,7 +142,7 @@ def test_a_worker_goes_on_with_the_next_jobs_in_the_order_in_which_they_became_d
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_worker_goes_on_with_nothing_that_has_a_message_is_not_due_or_is_not_like_its_job(ran, published, ada, grace):
+def test_a_next_job_has_no_message_is_due_and_has_the_same_kind_owner_and_queue(ran, published, ada, grace):
     first = submit("note", number=0, owner=ada)
     submit("note", number=1, owner=ada, run_after=timedelta(hours=1))
     lifecycle.cancel(submit("note", number=2, owner=ada))
@@ -220,7 +221,8 @@ def test_the_log_names_the_request_of_each_job_and_how_long_it_took(define, publ
 def stop_worker(monkeypatch):
     """A function that does what SIGTERM does in a pool process: billiard's handler notes it and exits."""
     monkeypatch.setattr(billiard.common, "_should_have_exited", [False])
-    return lambda: billiard.common._shutdown_cleanup(signal.SIGUSR2, None)  # a signal whose handler nobody needs
+    # billiard resets the handler of the signal, so this is one that nothing else uses.
+    return lambda: billiard.common._shutdown_cleanup(signal.SIGUSR2, None)
 
 
 @pytest.fixture
@@ -324,7 +326,7 @@ def test_a_job_is_released_although_its_clean_up_used_the_connection_of_an_inter
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_error_of_the_clean_up_after_a_stop_is_a_stop_too(define, published, stop_worker):
+def test_a_job_whose_clean_up_raises_an_error_after_a_stop_is_released(define, published, stop_worker):
     @define()
     def careless():
         try:
@@ -346,7 +348,9 @@ def test_an_error_of_the_clean_up_after_a_stop_is_a_stop_too(define, published, 
 def test_a_signal_in_the_middle_of_a_query_ends_the_attempt_at_once(
     define, published, stop_worker, handle_alarm, reason, status, atomic
 ):
-    """PostgreSQL still works on the query then, so its connection takes no other one. SQLite ends its query first."""
+    """PostgreSQL is still executing the query, so its connection accepts no other query. SQLite finishes its query
+    first.
+    """
 
     def handle(number, frame):
         if reason == "time limit":
@@ -447,7 +451,7 @@ def test_an_error_that_may_pass_is_retried_later_and_later(define, published):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_lost_database_is_retried_without_being_declared(define, published):
+def test_a_lost_database_connection_is_retried_even_if_retry_on_does_not_name_it(define, published):
     @define()
     def query():
         raise OperationalError("server closed the connection unexpectedly")
@@ -515,8 +519,8 @@ def test_any_other_error_ends_the_job_and_takes_back_what_it_wrote(define, publi
     ("atomic", "when"),
     [
         (True, "before the end"),
-        (False, "before the end"),  # without a transaction, a callback of on_commit() runs at once
-        (True, "after the commit"),
+        (False, "before the end"),
+        (True, "after the commit"),  # without a transaction, on_commit() runs its callback at once
         (True, "never"),
         (False, "never"),
     ],

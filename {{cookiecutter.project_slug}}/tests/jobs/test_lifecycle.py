@@ -45,7 +45,7 @@ def test_a_job_whose_workers_die_each_time_fails_in_the_end_and_says_why(publish
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_lease_that_expires_while_others_are_recovered_starts_no_attempt_too_many(published):
+def test_a_lease_that_expires_during_a_recovery_does_not_lead_to_more_than_max_attempts(published):
     first, second = (submit("multiply", x=4, y=5) for _ in range(2))
     Job.objects.update(max_attempts=1)
     expire_lease(lifecycle.claim(first.pk))
@@ -97,7 +97,7 @@ def test_a_job_that_kills_its_process_each_time_fails_in_the_end_and_says_why(pu
 
 
 @pytest.mark.django_db(transaction=True)
-def test_jobs_in_threads_wait_again_when_the_worker_ends_without_them(published):
+def test_jobs_in_threads_wait_again_when_the_worker_ends_before_them(published):
     job = submit("multiply", x=4, y=5)
     claimed = lifecycle.claim(str(job.pk))
 

@@ -1,4 +1,4 @@
-"""A worker that is stopped is not a function that exits: jobs/stops.py."""
+"""A stop of the worker is told apart from a function that exits: jobs/stops.py."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ def run_task(end, answer):
     [(exit_by_itself, False), (interrupt_itself, False), (get_sigterm, True), (get_sigterm_and_fail, True)],
 )
 def test_a_pool_process_knows_whether_it_was_told_to_stop(tmp_path, end, requested):
-    """In a real process of billiard's pool, whose handlers of signals are there as they are in a worker."""
+    """In a real process of billiard's pool, which has the same signal handlers as in a worker."""
     answer = tmp_path / "answer"
     pool = ForkContext().Pool(1, lost_worker_timeout=0.1)  # seconds for which it waits for a dead process's result
     pool.apply_async(run_task, [end, answer])
@@ -56,7 +56,7 @@ def test_a_pool_process_knows_whether_it_was_told_to_stop(tmp_path, end, request
 
 
 @pytest.mark.parametrize("error", [WorkerShutdown(0), WorkerTerminate(0), KeyboardInterrupt()], ids=repr)
-def test_a_worker_that_runs_tasks_in_its_own_process_knows_it_too(error, with_ctrl_c):
+def test_a_worker_that_runs_tasks_in_its_own_process_knows_whether_it_was_told_to_stop(error, with_ctrl_c):
     assert stops.is_requested(error)
 
 

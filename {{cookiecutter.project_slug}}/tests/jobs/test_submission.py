@@ -28,7 +28,7 @@ def test_a_submitted_job_is_published_and_run_and_its_result_is_saved(dispatchin
 
 
 @pytest.mark.parametrize("key", ["", "order-1"])
-def test_a_job_works_for_the_request_that_submitted_it(define, dispatching, key):
+def test_a_job_runs_with_the_id_of_the_request_that_submitted_it(define, dispatching, key):
     @define()
     def ask():
         return REQUEST_ID.get()

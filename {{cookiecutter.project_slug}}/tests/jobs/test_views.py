@@ -39,7 +39,7 @@ def rows_on(page: str) -> list[str]:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("rest", ["", "double/", f"{ANY_ID}/", f"{ANY_ID}/cancel/", f"{ANY_ID}/download/"])
-def test_who_is_not_logged_in_is_sent_to_the_login_page(client, rest):
+def test_a_visitor_who_is_not_logged_in_is_sent_to_the_login_page(client, rest):
     for response in (client.get(f"/jobs/{rest}"), client.post(f"/jobs/{rest}")):
         assert response.headers["Location"] == f"{reverse('login')}?next=/jobs/{rest}"
 
@@ -94,7 +94,7 @@ def test_the_same_form_sent_twice_is_one_job(browser):
     assert Job.objects.count() == 1
 
 
-def test_forms_of_two_pages_are_two_jobs(browser):
+def test_a_page_that_is_loaded_again_submits_a_second_job(browser):
     for _ in range(2):
         browser.post("/jobs/multiply/", form_on(page_of(browser), "multiply"))
 
@@ -116,7 +116,7 @@ def test_a_form_sent_again_with_other_values_is_refused_and_can_be_sent_once_mor
     assert Job.objects.count() == 2
 
 
-def test_what_a_form_refuses_is_said_beside_it_and_only_that_form_is_open(browser):
+def test_errors_are_shown_in_the_form_that_was_sent_and_only_it_is_open(browser):
     response = browser.post("/jobs/double/", {"idempotency_key": uuid.uuid4(), "number": -1})
 
     assert response.status_code == 400
@@ -151,7 +151,7 @@ def test_the_address_of_a_form_leads_to_the_page(browser):
 # --- The list -----------------------------------------------------------------------------------------------------
 
 
-def test_people_see_their_own_jobs_only_the_newest_first(browser, ada, grace):
+def test_people_see_only_their_own_jobs_newest_first(browser, ada, grace):
     old, new = write_job(ada, minutes=2), write_job(ada, minutes=1)
     write_job(grace)
     write_job(None)
@@ -200,7 +200,7 @@ def test_there_are_twenty_jobs_a_page(browser, ada):
         ({"status": "cancelled", "cancel_requested": True}, ["cancelled"], ["<button", "cancelling"]),
     ],
 )
-def test_each_job_says_how_it_is(browser, ada, fields, shown, hidden):
+def test_each_row_shows_the_state_of_its_job(browser, ada, fields, shown, hidden):
     write_job(ada, **fields)
     [row] = rows_on(page_of(browser))
     row = re.sub(r'<input type="hidden".*?>', "", row)
@@ -296,7 +296,7 @@ def test_a_page_of_a_job_that_was_deleted_meanwhile_reloads_itself(browser):
     assert browser.get(f"/jobs/{ANY_ID}/", headers=HTMX).headers["HX-Refresh"] == "true"
 
 
-def test_nothing_is_inline_and_nothing_comes_from_elsewhere(browser, ada):
+def test_the_pages_have_no_inline_scripts_or_styles_and_load_nothing_from_elsewhere(browser, ada):
     job = write_job(ada, status="running", done=1, total=2)
 
     for path in ("/jobs/", f"/jobs/{job.pk}/"):

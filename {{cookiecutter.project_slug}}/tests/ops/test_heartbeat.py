@@ -11,7 +11,7 @@ def test_each_process_has_two_files_of_its_own_where_the_watchdog_looks():
     assert heartbeat.ready("worker") == watchdog.FOLDER / "worker.ready"
 
 
-def test_nobody_judges_a_process_that_ends(tmp_path, monkeypatch):
+def test_a_process_that_ends_deletes_its_heartbeat_files(tmp_path, monkeypatch):
     monkeypatch.setattr(heartbeat, "FOLDER", tmp_path)
     heartbeat.alive("worker").touch()
 

@@ -1,4 +1,4 @@
-"""Which errors mean that a connection was lost, and which that the database worked: ops/lost_connection.py."""
+"""Which errors mean a lost connection, and which a conflict that was rolled back: ops/lost_connection.py."""
 
 import sqlite3
 import threading
@@ -161,6 +161,6 @@ def test_an_error_without_a_code_is_a_lost_connection(error):
 @pytest.mark.parametrize(
     "error", [redis.AuthenticationError(), redis.ResponseError(), ConnectionError(), ZeroDivisionError()], ids=repr
 )
-def test_an_error_of_something_else_is_not(error):
+def test_other_errors_are_neither_a_lost_connection_nor_a_conflict(error):
     assert not is_lost_connection(error)
     assert not is_rolled_back_by_conflict(error)

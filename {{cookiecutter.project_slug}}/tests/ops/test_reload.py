@@ -12,7 +12,8 @@ from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
-# Writes a line when it starts, and another one half a second after a SIGTERM: a worker that ends its task first.
+# Writes a line when it starts, and another one half a second after a SIGTERM, like a worker that finishes its task
+# first.
 COMMAND = """
 import signal, sys, time
 from pathlib import Path
@@ -66,7 +67,7 @@ def test_a_change_of_code_restarts_the_command_after_it_has_ended(reload, tmp_pa
     wait_for(lambda: reload.notes()[:3] == ["started", "ended", "started"], "the second start")
 
 
-def test_a_change_of_something_else_does_not(reload, tmp_path):
+def test_a_change_of_another_file_does_not_restart_the_command(reload, tmp_path):
     (tmp_path / "page.html").write_text("changed")
     reload.terminate()
 

@@ -9,7 +9,7 @@ from ops.request_id import REQUEST_ID
 
 @pytest.fixture
 def in_request():
-    """Work for request-1."""
+    """Set the request ID to request-1."""
     token = REQUEST_ID.set("request-1")
     yield
     REQUEST_ID.reset(token)
@@ -22,7 +22,7 @@ def request_id() -> str:
 
 
 def publish(headers: dict) -> dict:
-    """Return the headers that a message with these headers is published with."""
+    """Return these headers as they are after the receivers of before_task_publish have changed them."""
     before_task_publish.send(
         sender="any", body=(), exchange="", routing_key="", headers=headers, properties={}, declare=[], retry_policy={}
     )

@@ -1,4 +1,4 @@
-"""What the health check calls ready, and whom it ends: ops/watchdog.py."""
+"""When the health check calls a process ready, and when it kills it: ops/watchdog.py."""
 
 import json
 import os

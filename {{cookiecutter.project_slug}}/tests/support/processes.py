@@ -76,7 +76,7 @@ def worker(log: Path, *options: str, **variables: str) -> Iterator[subprocess.Po
 def send(task: str, log: Path, **variables: str) -> None:
     """Send a task of tests/support/failing.py, by its name, to the worker with this log, which may start later.
 
-    If it runs already, it may read the file of the message before that is written, and then the message is lost.
+    A running worker may read the message's file before it is written completely. Then the message is lost.
     """
     log = log.with_name("send.log")
     command = ["python", "manage.py", "shell", "-c", f"from tests.support.failing import {task}; {task}.delay()"]

@@ -63,7 +63,9 @@ def programs(*names: str, package: str) -> list[str]:
 
 
 def _owner_of_postgresql(folder: str) -> dict[str, Any]:
-    """Return the options with which subprocess runs PostgreSQL, which refuses to run as root. Give the folder to it."""
+    """Root can't run PostgreSQL. If this is root, give the folder to another user, and return subprocess's options for
+    that user.
+    """
     if os.geteuid() != 0:
         return {}
     try:

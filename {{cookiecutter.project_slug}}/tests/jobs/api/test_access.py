@@ -23,7 +23,7 @@ from tests.jobs.api.helpers import DOUBLE, client_of, submit_json
     ],
 )
 @pytest.mark.parametrize("headers", [{}, {"HTTP_AUTHORIZATION": "Token wrong"}, {"HTTP_AUTHORIZATION": "Token \xff"}])
-def test_who_does_not_say_who_it_is_gets_nothing(method, path, headers):
+def test_a_request_without_a_valid_token_gets_401(method, path, headers):
     response = getattr(APIClient(), method)(path, **headers)
 
     assert (response.status_code, response["WWW-Authenticate"]) == (401, "Token")
@@ -57,7 +57,7 @@ def test_a_session_needs_the_csrf_token(ada):
     assert submit_json(client, DOUBLE).status_code == 403
 
 
-def test_who_submits_too_often_is_told_how_long_to_wait_and_the_others_are_not(client, grace, monkeypatch):
+def test_a_user_who_submits_too_often_gets_retry_after_and_others_may_go_on(client, grace, monkeypatch):
     monkeypatch.setitem(throttling.SubmitThrottle.THROTTLE_RATES, "submit", "2/min")
 
     responses = [submit_json(client, DOUBLE) for _ in range(3)]
@@ -69,13 +69,13 @@ def test_who_submits_too_often_is_told_how_long_to_wait_and_the_others_are_not(c
 
 
 @pytest.mark.parametrize("path", ["/api/jobs/", "/api/schema/"])
-def test_who_asks_too_often_is_told_to_wait(client, monkeypatch, path):
+def test_a_user_who_sends_too_many_requests_gets_429(client, monkeypatch, path):
     monkeypatch.setitem(throttling.UserThrottle.THROTTLE_RATES, "user", "1/min")
 
     assert [client.get(path).status_code for _ in range(2)] == [200, 429]
 
 
-def test_a_cache_that_is_down_refuses_nobody(client, settings, caplog):
+def test_requests_are_not_limited_while_the_cache_is_down(client, settings, caplog):
     settings.CACHES = {
         "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1"}
     }

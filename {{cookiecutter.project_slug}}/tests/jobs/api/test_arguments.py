@@ -1,4 +1,6 @@
-"""What programs send becomes the same arguments as what people enter: jobs/api/serializers.py, jobs/api/schema.py."""
+"""Arguments sent to the REST API reach the function like those entered in a form: jobs/api/serializers.py,
+jobs/api/schema.py.
+"""
 
 import pytest
 import yaml
@@ -29,7 +31,9 @@ def test_every_field_of_a_form_becomes_an_argument(client, define, published):
 
 
 def test_what_a_job_received_can_be_sent_again(client, define):
-    """So that a program can submit a job with the arguments of another one. A name of a row is not its key."""
+    """So that a program can submit a job again. `named_row` is left out, because it is sent as a name and received as a
+    primary key.
+    """
     examples = fields.examples()
     del examples["named_row"]
     fields.define_kind(define, examples)
@@ -90,7 +94,7 @@ def test_the_schema_has_the_types_of_all_fields(client, define):
     assert arguments["no_row"] == {"type": "integer", "nullable": True}
 
 
-def test_the_schema_of_a_form_that_finds_its_rows_later_takes_any_key(client, define):
+def test_the_schema_of_a_model_field_without_a_queryset_takes_any_key(client, define):
     class LaterForm(forms.Form):
         row = forms.ModelChoiceField(None)
 

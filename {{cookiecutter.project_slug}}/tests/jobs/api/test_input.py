@@ -67,7 +67,7 @@ def test_the_error_of_an_unknown_kind_names_the_known_ones(client):
         (None, "non_field_errors"),
     ],
 )
-def test_bad_input_is_refused_by_the_name_of_its_field(client, define, body, errors):
+def test_the_error_of_bad_input_names_its_field(client, define, body, errors):
     @define()
     def in_code_only():
         pass
@@ -103,7 +103,7 @@ def test_bad_input_is_refused_by_the_name_of_its_field(client, define, body, err
     ids=lambda body: body[:60].decode(errors="replace"),
 )
 @pytest.mark.parametrize("accept", ["application/json", "text/html"])
-def test_json_that_no_database_can_store_is_refused(client, body, accept):
+def test_json_that_is_invalid_or_cannot_be_stored_is_refused(client, body, accept):
     response = client.post("/api/jobs/", body, content_type="application/json", HTTP_ACCEPT=accept)
 
     assert response.status_code == 400
@@ -198,7 +198,7 @@ def test_an_upload_of_ten_gigabytes_is_refused_by_its_length(client):
 # --- Arguments and the form of the kind ---------------------------------------------------------------------------
 
 
-def test_what_a_form_says_about_all_its_fields_has_a_name_too(client, define):
+def test_errors_of_the_whole_form_are_named_non_field_errors(client, define):
     class RangeForm(forms.Form):
         first = forms.IntegerField()
         last = forms.IntegerField()

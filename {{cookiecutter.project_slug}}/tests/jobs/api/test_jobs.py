@@ -67,7 +67,7 @@ def test_a_running_job_is_asked_to_stop(client, ada):
     assert Job.objects.get(pk=job.pk).cancel_requested
 
 
-def test_a_job_that_ends_while_it_is_being_cancelled_is_said_to_have_ended(client, ada, monkeypatch):
+def test_cancelling_a_job_that_ends_at_the_same_moment_says_that_it_has_ended(client, ada, monkeypatch):
     job = submit("multiply", x=4, y=5, owner=ada)
     cancel = lifecycle.cancel
 

@@ -35,7 +35,7 @@ def test_arguments_beside_a_file_may_be_empty(client):
     assert [submit_file(client, arguments=empty).status_code for empty in ("", "{}")] == [202, 202]
 
 
-def test_the_form_on_the_page_submits(ada):
+def test_the_form_of_the_browsable_api_submits_a_job(ada):
     client = APIClient()
     client.force_login(ada)
     fields = {"kind": "double", "arguments": '{"number": 3}', "idempotency_key": "", "csrfmiddlewaretoken": "x"}
@@ -66,7 +66,7 @@ def test_a_key_of_another_job_is_refused(client):
     assert (response.status_code, [*response.json()]) == (400, ["idempotency_key"])
 
 
-def test_the_keys_of_two_people_are_theirs(client):
+def test_two_users_may_use_the_same_key_for_two_jobs(client):
     other = client_of(get_user_model().objects.create_user("grace"))
 
     first, second = (submit_json(each, DOUBLE | {"idempotency_key": "1"}) for each in (client, other))

@@ -37,7 +37,7 @@ def dead_letter(command):
 
 @pytest.fixture
 def extra():
-    """A queue that only the test has. It is added to those that the command declares, and deleted at the end."""
+    """A queue that only the test has. `manage.py declare_queues` declares it too. It is deleted at the end."""
     queue = Queue("declared-by-a-test", Exchange("declared-by-a-test", type="topic"), routing_key="declared-by-a-test")
     queue.queue_arguments = app.conf.task_queues[0].queue_arguments
     app.amqp.queues.add(queue)

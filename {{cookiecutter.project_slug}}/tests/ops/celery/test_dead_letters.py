@@ -16,7 +16,7 @@ from ops.celery import dead_letters
 from tests.support import processes
 from tests.support.waiting import wait_for
 
-# A broker that makes dead letters itself is only there in the stack. The one in memory makes none.
+# Only the stack has a broker that makes dead letters itself. The broker in memory makes none.
 needs_broker = pytest.mark.skipif(
     app.conf.broker_url.startswith("memory") and "redis" not in app.task_cls,
     reason="needs the broker itself, which makes dead letters: make test-docker",
@@ -97,7 +97,7 @@ class FakeRequest(dead_letters.Request):
 
 @pytest.mark.parametrize(("retries", "rejected"), [(4, []), (5, [False])])
 @pytest.mark.parametrize("error", [WorkerLostError("signal 9"), MemoryError()], ids=repr)
-def test_a_task_that_needs_too_much_memory_once_more_than_it_may_is_rejected(monkeypatch, error, retries, rejected):
+def test_a_task_that_loses_its_process_or_memory_too_often_is_rejected(monkeypatch, error, retries, rejected):
     monkeypatch.setattr(dead_letters, "process_lost", Signal())
     monkeypatch.setattr(dead_letters.request.Request, "on_failure", lambda *args, **kwargs: None)
     request = FakeRequest(retries)
@@ -113,7 +113,7 @@ def test_a_task_that_needs_too_much_memory_once_more_than_it_may_is_rejected(mon
 @pytest.mark.parametrize(
     ("error", "told"), [(WorkerLostError("signal 9"), ["the task"]), (MemoryError(), [])], ids=["killed", "no memory"]
 )
-def test_the_death_of_a_process_is_told_to_whoever_wants_to_know(monkeypatch, error, told):
+def test_the_death_of_a_process_sends_the_signal_process_lost(monkeypatch, error, told):
     monkeypatch.setattr(dead_letters.request.Request, "on_failure", lambda *args, **kwargs: None)
     lost = []
 

@@ -23,7 +23,7 @@ def test_each_queue_and_its_binding_exists_afterwards_and_may_be_declared_again(
     [(OperationalError("down"), "does not answer: down"), (ChannelError("password"), "refuses: password")],
     ids=["down", "wrong password"],
 )
-def test_a_broker_that_does_not_let_us_in_is_said_in_one_line(monkeypatch, error, said):
+def test_a_broker_that_is_down_or_refuses_us_is_reported_in_one_line(monkeypatch, error, said):
     def refuse(*args, **kwargs):
         raise error
 

@@ -89,7 +89,7 @@ def test_a_task_that_loses_its_connections_is_run_again_until_it_has_them(worker
 
 
 @pytest.mark.parametrize("error", LOST, ids=repr)
-def test_a_lost_connection_is_a_reason_to_come_back_later(in_worker, sent, monkeypatch, error):
+def test_a_lost_connection_sends_the_task_again_later(in_worker, sent, monkeypatch, error):
     def lose():
         raise error
 
@@ -103,7 +103,7 @@ def test_a_lost_connection_is_a_reason_to_come_back_later(in_worker, sent, monke
     assert retry.value.sig.options["headers"]["reconnects"] == 1
 
 
-def test_another_error_is_not(in_worker, sent, monkeypatch):
+def test_another_error_does_not_send_the_task_again(in_worker, sent, monkeypatch):
     monkeypatch.setattr(with_limit, "run", lambda: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
@@ -112,7 +112,7 @@ def test_another_error_is_not(in_worker, sent, monkeypatch):
     assert not sent
 
 
-def test_a_query_that_takes_too_long_is_not(in_worker, sent, monkeypatch):
+def test_a_statement_timeout_does_not_send_the_task_again(in_worker, sent, monkeypatch):
     def run_out_of_time():
         raise OperationalError("canceling statement due to statement timeout") from TIMEOUT
 
@@ -124,7 +124,7 @@ def test_a_query_that_takes_too_long_is_not(in_worker, sent, monkeypatch):
     assert not sent
 
 
-def test_a_task_may_do_without_another_attempt(in_worker, sent, monkeypatch):
+def test_a_task_may_turn_off_retries_after_a_lost_connection(in_worker, sent, monkeypatch):
     def lose():
         raise OperationalError("gone")
 
@@ -138,7 +138,7 @@ def test_a_task_may_do_without_another_attempt(in_worker, sent, monkeypatch):
 
 
 @pytest.mark.parametrize("call", [lambda: with_limit(), lambda: with_limit.apply(throw=True)], ids=["()", "apply"])
-def test_a_task_that_no_worker_calls_raises_what_it_raises(sent, monkeypatch, call):
+def test_a_task_that_no_worker_calls_raises_its_error(sent, monkeypatch, call):
     def lose():
         raise OperationalError("gone")
 

@@ -22,7 +22,9 @@ def message(folder: Path) -> str:
 
 @pytest.mark.parametrize("signals", [["SIGQUIT"], ["SIGTERM", "SIGQUIT"]], ids=" then ".join)
 def test_a_cold_shutdown_gives_the_message_of_a_running_task_back(tmp_path, signals):
-    """The second SIGQUIT comes from ops/celery/shutdown.py when the time for a warm shutdown is over."""
+    """In production, the SIGQUIT after SIGTERM comes from ops/celery/shutdown.py when the time for a warm shutdown is
+    over.
+    """
     log = tmp_path / "worker.log"
     processes.send("sleep", log)
     with processes.worker(log, "--pool", "threads") as worker:
@@ -49,7 +51,7 @@ def test_a_task_that_exits_is_a_failure_and_does_not_occupy_its_thread(tmp_path)
 
 
 def test_after_a_lost_connection_tasks_that_wait_for_a_thread_are_forgotten():
-    """The broker delivers them again. What runs goes on."""
+    """The broker delivers them again. Running tasks continue."""
     ran, go_on = [], threading.Event()
     pool = TaskPool(1)
     pool.on_apply(go_on.wait, [10], {}, callback=ran.append, accept_callback=lambda *ids: None)

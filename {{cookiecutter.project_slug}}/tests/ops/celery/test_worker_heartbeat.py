@@ -44,7 +44,7 @@ class Worker:
         self.step.probe = SimpleNamespace(answers=True, messages_wait=False)
 
     def after(self, seconds: float):
-        """Let it seem as if everything that was noted had been noted this much earlier, and let the loop turn."""
+        """Pretend that this many seconds have passed, and run one turn of the loop."""
         self.step.idle_since -= seconds
         progress.at -= seconds
         self.turn()
@@ -80,7 +80,7 @@ def test_a_worker_says_that_it_is_alive_and_ready(worker):
 
 
 def test_a_worker_that_connects_again_reserves_messages_for_its_largest_pool():
-    """Otherwise the autoscaler would never start a process again, because it does so for reserved messages."""
+    """The autoscaler starts processes only for reserved messages. With fewer of them it would never start one again."""
     consumer = Consumer.__new__(Consumer)
     consumer.pool, consumer.prefetch_multiplier = SimpleNamespace(num_processes=2), 1
     consumer.controller = SimpleNamespace(max_concurrency=10)
@@ -251,13 +251,15 @@ def test_each_try_of_a_workers_main_process_to_connect_says_that_it_is_alive(tmp
     assert len(tries) > 1
 
 
-def test_a_workers_connections_are_of_this_kind(worker):
+def test_a_worker_uses_the_connection_and_the_consumer_of_this_project(worker):
     assert isinstance(worker.app.connection_for_read(), Connection)
     assert isinstance(worker.consumer, Consumer)
 
 
 def test_the_probe_says_whether_messages_wait(worker, monkeypatch):
-    """The worker of the test is told to take none. It does so in its own thread, so the test waits until it has."""
+    """The test tells its worker to take no messages. The worker does that in its own thread, so the test waits for
+    it.
+    """
     probe = BrokerProbe()
     wait_for(lambda: probe.ask() or (probe.answers and not probe.messages_wait), "an empty queue")
     takes_none = threading.Event()
@@ -276,7 +278,7 @@ def test_the_probe_says_whether_messages_wait(worker, monkeypatch):
     wait_for(lambda: probe.ask() or not probe.messages_wait, "the end of the message")
 
 
-def test_a_broker_that_does_not_answer_is_no_reason_to_judge_a_worker(monkeypatch):
+def test_no_messages_count_as_waiting_while_the_broker_does_not_answer(monkeypatch):
     probe = BrokerProbe()
     probe.ask()
     probe._messages_wait = True

@@ -71,7 +71,7 @@ def test_with_a_proxy_that_sends_files_the_response_only_says_where_it_is(settin
     assert response.headers["Content-Disposition"] == "attachment; filename*=utf-8''r%C3%A9sum%C3%A9.txt"
 
 
-def test_where_it_is_may_contain_any_characters(settings):
+def test_the_path_of_a_file_may_contain_any_characters(settings):
     settings.ACCEL_LOCATION = "/internal/media/"
 
     response = send_file("a b/50%?#\n.txt", "a.txt")
@@ -79,7 +79,7 @@ def test_where_it_is_may_contain_any_characters(settings):
     assert response.headers["X-Accel-Redirect"] == "/internal/media/a%20b/50%25%3F%23%0A.txt"
 
 
-def test_without_a_proxy_that_sends_files_the_response_does_not_name_one(stored):
+def test_without_a_proxy_that_sends_files_the_response_has_no_x_accel_redirect(stored):
     response = send_file(stored, "report.txt")
 
     assert "X-Accel-Redirect" not in response.headers

@@ -8,7 +8,7 @@ from load import tasks as load_tasks
 
 
 class Command(BaseCommand):
-    help = "Submit a batch of plain tasks and of jobs, in turn; print as JSON what their callers met."
+    help = "Submit a batch of plain tasks and of jobs, in turn; print as JSON what happened to the callers."
 
     def add_arguments(self, parser):
         parser.add_argument("batch")
@@ -40,7 +40,7 @@ class Command(BaseCommand):
 
 
 class Met:
-    """What the callers of `send` met who submitted the numbers below `count`."""
+    """What happened to the callers that submitted the numbers below `count` with `send`."""
 
     def __init__(self, send, count: int):
         self.send, self.count = send, count
@@ -54,7 +54,7 @@ class Met:
         began = time.monotonic()
         try:
             self.send(number)
-        except Exception as error:  # any: a caller who gets one knows
+        except Exception as error:  # of any kind: a caller that gets an error knows that the work was refused
             self.refused.append(number)
             if type(error).__name__ not in self.errors:
                 traceback.print_exc()

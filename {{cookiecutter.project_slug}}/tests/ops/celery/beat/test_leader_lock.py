@@ -45,7 +45,7 @@ def test_locks_with_different_names_do_not_meet(lock):
     assert lock("two").acquire()
 
 
-def test_a_database_without_such_locks_gives_it_to_every_process(monkeypatch):
+def test_without_advisory_locks_every_process_gets_the_lock(monkeypatch):
     monkeypatch.setattr(leader_lock, "connection", SQLite({"OPTIONS": {}}))
 
     assert LeaderLock("test").acquire()

@@ -1,4 +1,6 @@
-"""The schedule, which of several beats sends, and what happens to missed ticks: ops/celery/beat/scheduler.py."""
+"""The schedule, how only one of several beats sends it, and what happens to missed ticks:
+ops/celery/beat/scheduler.py.
+"""
 
 import logging
 from datetime import UTC, datetime, timedelta
@@ -193,7 +195,7 @@ def test_a_beat_whose_message_the_broker_does_not_accept_is_alive_but_not_ready_
     assert heartbeat.ready("beat").exists()
 
 
-def test_a_beat_that_ends_is_not_judged_any_more(beat):
+def test_a_beat_that_ends_deletes_its_heartbeat_files(beat):
     one = beat()
     one.tick()
 
@@ -260,7 +262,7 @@ def test_a_beat_that_loses_the_lock_in_the_middle_of_its_turn_sends_nothing(beat
 
 @needs_a_lock
 def test_a_beat_that_leads_again_sends_nothing_that_another_one_has_sent(beat, monkeypatch):
-    # The schedule in code is written at each change of the leader, and would be read again for that reason alone.
+    # Otherwise a new leader would write the schedule in code, and this alone would let it read all entries again.
     monkeypatch.setattr(DatabaseScheduler, "setup_schedule", lambda self: None)
     for name in ("a", "b"):
         entry(name)
@@ -290,7 +292,7 @@ def test_a_beat_that_is_stopped_for_a_while_loses_the_lead_and_notices(beat, mon
 
 
 @needs_a_lock
-def test_beats_queries_and_those_about_the_lock_are_not_waited_for(beat, monkeypatch):
+def test_beats_queries_and_those_about_the_lock_have_a_timeout(beat, monkeypatch):
     limited = set()
 
     def note(execute, sql, params, many, context):
@@ -335,7 +337,7 @@ def test_a_new_project_has_missed_nothing(beat, caplog):
 @pytest.mark.parametrize("fields", [{}, {"start_time": datetime(2026, 1, 1, tzinfo=UTC)}])
 def test_an_entry_that_never_ran_has_missed_nothing(beat, caplog, fields):
     row = entry(minutes_ago=None, headers=CATCH_UP, **fields)
-    # As if made, or enabled again in the admin's list, while no beat led.
+    # As if the entry was made, or enabled again in the admin's list, while no beat was the leader.
     PeriodicTask.objects.filter(pk=row.pk).update(date_changed=timezone.now() - timedelta(hours=1))
     one = beat()
     one.send_all()
@@ -352,7 +354,7 @@ def test_an_entry_that_runs_once_only_has_missed_nothing(beat, caplog):
     assert (one.sent, warnings(caplog)) == ([], [])
 
 
-def test_an_entry_that_was_just_made_is_sent_at_its_first_time(beat):
+def test_an_entry_that_was_just_made_is_not_sent_before_its_first_due_time(beat):
     entry(minutes_ago=None, headers=CATCH_UP)
     one = beat()
     one.send_all()
@@ -425,7 +427,7 @@ def test_entries_without_due_times_are_sent_as_usual(beat, caplog):
     assert "scheduled_for" not in one.sent[0][1]["headers"]
 
 
-def test_an_entry_that_asks_gets_a_message_for_each_missed_time(beat):
+def test_an_entry_with_catch_up_gets_a_message_for_each_missed_time(beat):
     row = entry(headers=CATCH_UP, expire_seconds=60)
     one = beat()
     one.send_all()
@@ -434,7 +436,7 @@ def test_an_entry_that_asks_gets_a_message_for_each_missed_time(beat):
     assert not any("expires" in options for _, options in one.sent)
 
 
-def test_an_entry_may_ask_in_code(beat, monkeypatch):
+def test_an_entry_in_code_may_set_catch_up(beat, monkeypatch):
     options = {"expires": 60, "headers": {"catch_up": True}}
     fields = {"task": "nobody.has.it", "schedule": 60, "options": options}
     monkeypatch.setitem(app.conf, "beat_schedule", {"in code": fields})
@@ -447,7 +449,7 @@ def test_an_entry_may_ask_in_code(beat, monkeypatch):
     assert one.times == [last + timedelta(minutes=minute) for minute in (1, 2)]
 
 
-def test_an_entry_that_does_not_ask_gets_one_message(beat):
+def test_an_entry_without_catch_up_gets_one_message(beat):
     entry(expire_seconds=60)
     one = beat()
     one.send_all()
@@ -484,7 +486,7 @@ def test_a_change_of_the_schedule_sends_nothing_again(beat):
     one.send_all()
     entry("new", minutes_ago=1.5)
     one.send_all()
-    one._heap = None  # plans again from what is in memory
+    one._heap = None  # makes beat build its heap again from the schedule in memory
     one.send_all()
 
     assert one.names == ["every minute", "new"]

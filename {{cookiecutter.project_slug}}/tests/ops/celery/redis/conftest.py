@@ -32,7 +32,7 @@ def refusing_writes(redis_url):
 
     @contextmanager
     def refusing() -> Iterator[None]:
-        client.replicaof("127.0.0.1", "1")  # nobody listens there, so it keeps its data
+        client.replicaof("127.0.0.1", "1")  # no server listens there, so this server keeps its data
         try:
             yield
         finally:

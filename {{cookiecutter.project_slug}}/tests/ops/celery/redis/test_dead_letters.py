@@ -1,4 +1,6 @@
-"""Redis keeps no message that no worker can process, so the worker does: ops/celery/redis/dead_letters.py."""
+"""Redis has no dead letters, so the worker keeps the messages that no worker can process:
+ops/celery/redis/dead_letters.py.
+"""
 
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -51,7 +53,7 @@ class FakeRequest(dead_letters.Request):
 
 
 @pytest.mark.parametrize(("requeue", "acknowledged", "kept"), [(False, False, 1), (True, False, 0), (False, True, 0)])
-def test_only_a_message_that_would_be_gone_is_kept(published, monkeypatch, requeue, acknowledged, kept):
+def test_a_rejected_message_is_kept_unless_it_is_requeued(published, monkeypatch, requeue, acknowledged, kept):
     rejected = []
     monkeypatch.setattr(celery_request.Request, "reject", lambda self, requeue: rejected.append(requeue))
 
@@ -79,7 +81,7 @@ def test_a_message_whose_worker_dies_each_time_is_given_up(settings, redis_url, 
 
 
 def test_a_message_that_comes_for_the_first_time_is_not_counted(monkeypatch):
-    monkeypatch.setattr(app, "connection_or_acquire", None)  # would be called
+    monkeypatch.setattr(app, "connection_or_acquire", None)  # calling it would raise an error
 
     dead_letters.count_redelivery(SimpleNamespace(delivery_info={"redelivered": False}))
 

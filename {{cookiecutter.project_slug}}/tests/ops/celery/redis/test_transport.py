@@ -70,7 +70,7 @@ def consume(connection: Connection, count: int, **options) -> list:
     return messages
 
 
-def test_it_is_the_projects_connection_to_redis(connect):
+def test_connections_to_redis_use_this_transport(connect):
     assert isinstance(connect().transport, transport.Transport)
 
 
@@ -239,7 +239,9 @@ def test_a_worker_connects_again_when_the_server_accepts_writes(redis_url, refus
 
 
 def test_a_worker_whose_acknowledgement_failed_connects_again(monkeypatch):
-    """Celery only logs that error, and the worker would wait for ever with as many messages as it may have."""
+    """Celery only logs the error. The messages would stay unacknowledged, until the worker may take no more and waits
+    for ever.
+    """
 
     def refuse(*args):
         raise redis.ConnectionError("the server refuses commands")
