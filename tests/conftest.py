@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from pytest_cookies.plugin import Cookies
 
-from tests.answers import PROMPTS, TEMPLATE, Answers, every_pair, named
+from tests.answers import PROJECT, PROMPTS, TEMPLATE, Answers, every_pair, named
 from tests.packages import pyproject_of_all
 from tests.running import server
 from tests.running.stack import Stack, engine_answers, give_to_container_user
@@ -23,7 +23,7 @@ from tests.running.stack import Stack, engine_answers, give_to_container_user
 SLUG = "smoke_project"  # the same for all stacks, so that their images share layers
 STARTED = {"stack", "site", "found"}  # fixtures that start something which the tests of a file share
 SHARED_BY_ALL = "found"  # this one is the same for all parameters of its tests
-LONGEST = {"test_generated_suite", "test_health"}  # files that take long: started last, they would run alone at the end
+LONGEST = {"test_generated_suite", "test_health", "test_smoke"}  # files that would run alone at the end, if started last
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -87,21 +87,22 @@ def generated_venv(bake: Callable[..., Path]) -> Path:
 
     It is kept in the repository's folder and made again when the packages change.
     """
-    projects = [bake(**answers) for answers in every_pair()]  # no package depends on more than two answers
-    pyproject, constraints = pyproject_of_all(projects), projects[0] / "constraints.txt"
     venv = TEMPLATE / ".venv-generated"
+    files = [PROJECT / "pyproject.toml", PROJECT / "constraints.txt", TEMPLATE / "cookiecutter.json"]
+    key = hashlib.sha256("\n".join([sys.version, *(file.read_text() for file in files)]).encode()).hexdigest()
+    mark = venv / "made-for"
     with (TEMPLATE / ".venv-generated.lock").open("w") as lock:
         # `make quick` has several processes, of which the first makes it.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _make(venv, pyproject, constraints)
+        if not mark.exists() or mark.read_text() != key:
+            _make(venv, bake)
+            mark.write_text(key)
     return venv / "bin"
 
 
-def _make(venv: Path, pyproject: str, constraints: Path) -> None:
-    key = hashlib.sha256("\n".join([sys.version, pyproject, constraints.read_text()]).encode()).hexdigest()
-    mark = venv / "made-for"
-    if mark.exists() and mark.read_text() == key:
-        return
+def _make(venv: Path, bake: Callable[..., Path]) -> None:
+    projects = [bake(**answers) for answers in every_pair()]  # no package depends on more than two answers
+    pyproject, constraints = pyproject_of_all(projects), projects[0] / "constraints.txt"
     shutil.rmtree(venv, ignore_errors=True)
     uv = [sys.executable, "-m", "uv"]
     subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, venv], check=True)
@@ -109,7 +110,6 @@ def _make(venv: Path, pyproject: str, constraints: Path) -> None:
     install = [*uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(venv), "--require-hashes"]
     what = ["--constraint", str(constraints), "--requirement", "pyproject.toml", "--group", "dev"]
     subprocess.run([*install, *what], cwd=venv, check=True)
-    mark.write_text(key)
 
 
 @pytest.fixture(scope="session")

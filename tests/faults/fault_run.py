@@ -171,7 +171,7 @@ class FaultRun:
 
     def over(self) -> bool:
         """Can nothing of the batch be started any more?"""
-        return not self.messages() and not any(job["status"] in UNFINISHED for job in self.jobs())
+        return not any(job["status"] in UNFINISHED for job in self.jobs()) and not self.messages()
 
     def messages(self) -> int:
         """Return how many messages the broker has outside the queue KEPT. Redis: only this batch's. RabbitMQ: those of

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.running.ports import free_port
+from tests.running.psql import Ended, Psql, QueryFailed
 from tests.running.visitor import Visitor
 
 DIAGNOSIS = Path(__file__).with_name("diagnosis.py")
@@ -50,6 +51,7 @@ class Stack:
         if files:
             self.environment["COMPOSE_FILE"] = os.pathsep.join(files)
         self.visitor = Visitor(f"http://127.0.0.1:{port}")
+        self._psql: dict[str, Psql] = {}  # by database
 
     def run(self, *command: str, **options: Any) -> subprocess.CompletedProcess:
         """Run a command in the project's folder, with the environment of this stack."""
@@ -83,6 +85,9 @@ class Stack:
 
     def down(self) -> None:
         """Stop everything and delete its data and its images. Their layers stay in the cache for the next stack."""
+        for psql in self._psql.values():
+            psql.close()
+        self._psql.clear()
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "20")
         self.run("docker", "image", "rm", "--force", self.image("development"), self.image("latest"))
 
@@ -128,22 +133,33 @@ class Stack:
 
     def sql(self, query: str, database: str = "") -> list[list[str]]:
         """Return the rows that PostgreSQL answers, as text, from the project's database if no other one is named.
-
-        Without Compose and Django's shell, which take a second of the machine's time. Raises StackError.
+        Raises StackError.
         """
         name = self.folder.name
-        command = ["psql", "--username", name, "--dbname", database or name, "--quiet", "--csv", "--tuples-only"]
-        done = self.run("docker", "exec", self.container("db"), *command, "--command", query)
-        if done.returncode:
-            raise StackError(f"{query}:\n{done.stderr}")
-        return [line.split(",") for line in done.stdout.splitlines()]
+        database = database or name
+        is_new = database not in self._psql
+        if is_new:
+            self._psql[database] = Psql(self.container("db"), name, database)
+        try:
+            return [line.split(",") for line in self._psql[database].ask(query)]
+        except QueryFailed as error:
+            raise StackError(f"{query}:\n{error}") from error
+        except Ended as error:
+            self._psql.pop(database).close()
+            if is_new:
+                raise StackError(f"{query}: PostgreSQL does not answer") from error
+        return self.sql(query, database)  # PostgreSQL was restarted since the last query
 
     def redis(self, service: str, *command: str) -> str:
         """Return what a Redis answers. Raises StackError if that is an error. In production its password is in a file,
         in development in the environment.
         """
         ask = f'REDISCLI_AUTH="${{REDISCLI_AUTH:-$(cat /run/secrets/{service}_password)}}" redis-cli -e "$@"'
-        return self.compose("exec", "--no-TTY", service, "sh", "-c", ask, "sh", *command).stdout.strip()
+        # Without Compose, which takes longer than the answer.
+        done = self.run("docker", "exec", self.container(service), "sh", "-c", ask, "sh", *command)
+        if done.returncode:
+            raise StackError(f"redis-cli {' '.join(command)}:\n{done.stdout}\n{done.stderr}")
+        return done.stdout.strip()
 
     def check_add(self) -> None:
         """Send add(4, 5) from web. Raises StackError if a worker does not execute it or 9 does not come back."""

@@ -14,8 +14,8 @@ class TookTooLong(AssertionError):
 def wait_for(condition: Callable[[], Value], what: str, seconds: float) -> Value:
     """Return the first true value of `condition()`. Raises TookTooLong naming `what` after `seconds`.
 
-    After a slow call of `condition`, this sleeps for as long as the call took, so that polling takes at most half of
-    the time.
+    After a slow call of `condition`, this sleeps twice as long as the call took, so that polling takes at most a third
+    of the time.
     """
     now = time.monotonic()
     end = now + seconds
@@ -24,6 +24,6 @@ def wait_for(condition: Callable[[], Value], what: str, seconds: float) -> Value
         now = time.monotonic()
         if now > end:
             raise TookTooLong(f"{what}: not within {seconds:g} s")
-        time.sleep(max(0.2, now - looked))
+        time.sleep(max(0.2, 2 * (now - looked)))
         now = time.monotonic()
     return value

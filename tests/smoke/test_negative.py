@@ -29,13 +29,13 @@ def test_a_wrong_broker_host_is_named(running):
 
 
 def test_a_queue_that_nobody_consumes_is_named(running):
-    with running(queue_without_consumer) as stack:
+    with running(queue_without_consumer, services=["web", "worker"]) as stack:
         with pytest.raises(StackError, match="no worker consumes the queue 'default'"):
             stack.check_add()
 
 
 @pytest.mark.parametrize("result_backend", ["redis", "none"])
 def test_eager_mode_is_named(running, result_backend):
-    with running(eager_mode, result_backend=result_backend) as stack:
+    with running(eager_mode, services=["web", "worker"], result_backend=result_backend) as stack:
         with pytest.raises(StackError, match="eager mode is on"):
             stack.check_add()

@@ -12,7 +12,8 @@ def is_requested(error: BaseException) -> bool:
     Otherwise the function itself has raised the error, for example by calling sys.exit().
 
     A process of Celery's pool is stopped by SIGTERM, for whatever reason: because the worker has to stop before its
-    tasks have ended (ops/celery/shutdown.py), because it has lost its broker (RabbitMQ), on Ctrl-C of `make local`, or
+    tasks have ended (ops/celery/shutdown.py), because it has lost its broker (if
+    CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS is set), on Ctrl-C of `make local`, or
     because the task has run for longer than its hard time limit. Then billiard's handler of the signal raises
     SystemExit.
     """

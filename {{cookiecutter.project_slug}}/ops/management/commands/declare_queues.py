@@ -12,8 +12,8 @@ from kombu.exceptions import OperationalError
 class Command(BaseCommand):
     """Declare the queues, exchanges and bindings, so that messages can be sent before the first worker has run.
 
-    Workers declare them too. But RabbitMQ keeps messages with a countdown in delay queues, and refuses or discards them
-    until these are bound to the queues of the tasks.
+    Workers declare them too. But a broker that keeps messages with a countdown in delay queues refuses or discards them
+    until these queues are bound to the queues of the tasks.
     https://github.com/celery/celery/issues/9960
     """
 
@@ -27,7 +27,7 @@ class Command(BaseCommand):
                 self._declare_delays()
             except (OperationalError, *connection.connection_errors) as error:
                 raise CommandError(f"the broker {connection.as_uri()} does not answer: {error}") from error
-            except connection.channel_errors as error:  # for example, the user may not use the command
+            except connection.channel_errors as error:  # for example, the broker does not allow this user to do it
                 raise CommandError(f"the broker {connection.as_uri()} refuses: {error}") from error
 
     def _declare_queues(self, connection: Connection) -> None:

@@ -516,7 +516,8 @@ def test_a_tick_that_the_broker_did_not_accept_is_sent_later(beat, monkeypatch, 
     assert any("the broker is down" in line for line in warnings(caplog))
 
     monkeypatch.setattr(scheduler, "RETRY_DELAY", 0)
-    one._retry_later(one._heap[0].entry)
+    [refused] = [event.entry for event in one._heap if event.entry.name == row.name]
+    one._retry_later(refused)
     one.refused = set()
     one.send_all()
 
