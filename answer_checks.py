@@ -30,7 +30,7 @@ COOKIECUTTER = (2, 7)
 TEMPLATE = Path(__file__).resolve().parent
 
 # fmt: off
-# Modules of installed packages, which a project of the same name could not import.
+# Modules of packages. A project of the same name would be confused with them, in imports and in messages.
 MODULES = {
     "aiosmtpd", "amqp", "asgiref", "billiard", "celery", "click", "cookiecutter", "django", "django_celery_beat",
     "django_celery_results", "django_filters", "django_htmx", "drf_spectacular", "environ", "gunicorn", "honcho",
@@ -58,9 +58,7 @@ def check_project_name(answer: str) -> None:
 
 
 def check_project_slug(answer: str) -> None:
-    """Refuse a slug that can't name a module, a database and an image, or that is the name of something else
-    already.
-    """
+    """Refuse a slug that can't name a database and an image, or that is the name of something else already."""
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", answer) or len(answer) > 40:
         raise Refused(
             f"project_slug '{answer}' can't be the name of a module: use up to 40 lower-case letters, digits and "
@@ -145,9 +143,9 @@ def template_version(folder: Path) -> str:
 
 
 class AnswerChecks(Extension):
-    """Makes each check a filter that ends cookiecutter with one line if it refuses its input, and tells templates where
-    this template is and which version it has. Refuses old versions of cookiecutter, and a configuration file with a
-    choice that does not exist.
+    """Makes each check a filter that ends cookiecutter with one line if it refuses its input, and gives the rendered
+    files two variables: the template's folder and its version. Refuses old versions of cookiecutter, and a
+    configuration file with a choice that does not exist.
     """
 
     def __init__(self, environment: Environment) -> None:

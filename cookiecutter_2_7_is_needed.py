@@ -1,4 +1,6 @@
-"""Loads answer_checks.py. cookiecutter 1 can't import a template's modules, so its error names this module."""
+"""Loads answer_checks.py. cookiecutter 1 can't import this module, and its error has the module's name, which says what
+to do.
+"""
 
 from answer_checks import AnswerChecks
 

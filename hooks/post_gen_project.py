@@ -43,7 +43,7 @@ def main() -> None:
             remove(path)
 
     if Path(".env").exists() or Path(".git").exists():
-        print("This folder had a project: each file that the template brings was overwritten, with your changes in it.")
+        print("This folder had a project: each file that the template brings was overwritten, without your changes.")
         print("Other files and .env stayed. `git diff` shows what was lost, and `make env` adds new variables to .env.")
     if not Path(".env").exists():  # new passwords would lock the owner of a running stack out of its database
         write_dotenv()

@@ -24,7 +24,7 @@ OPTIONS = {name: _choices(CONTEXT[name]) for name in PROMPTS if _choices(CONTEXT
 
 # The prompts whose choices bring packages.
 PACKAGE_PROMPTS = ("broker", "result_backend", "beat", "jobs")
-# The prompts whose answers change Python code. In this order, nine combinations contain every pair of choices.
+# The prompts with choices that change Python code. In this order, nine combinations contain every pair of choices.
 CODE_PROMPTS = ("result_backend", "broker", "beat", "jobs", "web_proxy", "worker_pools")
 
 

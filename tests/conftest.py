@@ -23,7 +23,7 @@ from tests.running.stack import Stack, engine_answers, give_to_container_user
 SLUG = "smoke_project"  # the same for all stacks, so that their images share layers
 STARTED = {"stack", "site", "found"}  # fixtures that start something which the tests of a file share
 SHARED_BY_ALL = "found"  # this one is the same for all parameters of its tests
-LONGEST = {"test_generated_suite", "test_health", "test_smoke"}  # files that would run alone at the end, if started last
+LONGEST = {"test_generated_suite", "test_health", "test_smoke"}  # started last, they would run alone at the end
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,4 +1,4 @@
-"""The packages that generated projects depend on, whatever the answers."""
+"""All packages that generated projects depend on, of all answers together."""
 
 import tomllib
 from collections.abc import Iterable

@@ -109,7 +109,7 @@ WRONG_TYPES = {
 }
 
 
-def test_types_that_do_not_fit_are_found_in_our_folders_and_not_in_the_users(bake_fresh, generated_venv):
+def test_types_that_do_not_fit_are_found_in_our_folders_and_not_in_example(bake_fresh, generated_venv):
     """In one run, because each takes five seconds."""
     project = bake_fresh()
     for file, (code, _) in {

@@ -17,8 +17,8 @@ from tests.answers import CONTEXT, PROJECT, every, every_triple, named
 
 TRIPLES = pytest.mark.parametrize("answers", every_triple(), ids=named)
 
-# Words that only a project with one of these choices may contain: (prompt, choices, words). `app.amqp` is what Celery
-# calls its table of queues, whatever the broker is.
+# Words that only a project with one of these choices may contain: (prompt, choices, words). `app.amqp` is where Celery
+# has its table of queues, whatever the broker is.
 WORDS: list[tuple[str, set[str | bool], str]] = [
     ("broker", {"redis"}, r"visibility_timeout"),
     ("broker", {"rabbitmq"}, r"rabbit|(?<!app\.)amqp|quorum"),

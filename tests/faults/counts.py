@@ -43,6 +43,6 @@ def write(counts: Counts, path: Path) -> None:
 
 
 def read(path: Path) -> list[Counts]:
-    """Return the newest Counts of each case, by the cases' letters."""
+    """Return a list with the newest Counts of each case, broker and way, in this order."""
     newest = {counts.key: counts for counts in (Counts(**json.loads(line)) for line in path.read_text().splitlines())}
     return [newest[key] for key in sorted(newest)]

@@ -59,7 +59,8 @@ def send(
     environment: dict[str, str] | None = None,
     once_connected: Callable[[], object] | None = None,
 ) -> dict[str, Sent]:
-    """Submit a batch from web, with these changes of its environment. Return what happened to its callers, by way.
+    """Submit a batch from web, with these changes of its environment. Return what happened to its callers, for each of
+    WAYS.
 
     `once_connected` is called when the process that submits has a connection to the broker, before it submits.
     """
@@ -87,8 +88,9 @@ class FaultRun:
     error, this waits up to `seconds` for the work of the ways that are not `late`, counts it, and raises AssertionError
     if something is wrong.
 
-    `ways`: WAYS, or only the first one if the project has no jobs. `late`: the ways whose work comes back only after a
-    time limit. It is not waited for, so that other runs can begin. wait_until_idle() judges everything at the end.
+    `ways`: WAYS, or only the first one if the project has no jobs. `late`: the ways whose work comes back only when a
+    lease, or Redis's visibility timeout, is over. It is not waited for, so that other runs can begin. wait_until_idle()
+    judges everything at the end.
     """
 
     def __init__(
@@ -120,7 +122,7 @@ class FaultRun:
         self.sent = send(self.stack, self.batch, tasks, jobs, seconds, function, once_connected=once_connected)
 
     def wait_until_worked_on(self, count: int = 30) -> None:
-        """Return when `count` of each way are finished. Raises TookTooLong after a minute."""
+        """Wait until `count` of each way are finished. Raises TookTooLong after a minute."""
 
         def worked_on() -> bool:
             return all(len(self.runs()[way]) >= min(count, self.sent[way].submitted) for way in self.ways)
@@ -128,7 +130,7 @@ class FaultRun:
         wait_for(worked_on, f"{count} finished of each way", seconds=60)
 
     def wait_until_started(self) -> None:
-        """Return when the first job runs, or the first task if there are no jobs. Raises TookTooLong after a minute."""
+        """Wait until the first job runs, or the first task if there are no jobs. Raises TookTooLong after a minute."""
 
         def started() -> bool:
             if "jobs" in self.ways:

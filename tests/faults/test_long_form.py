@@ -1,5 +1,5 @@
-"""The faults that only `make faults` injects. The stack is like the short form's, except that results are not in the
-broker's Redis.
+"""The faults that only `make faults` injects. The stack has jobs, one worker, and results that are not in the broker's
+Redis.
 """
 
 import subprocess

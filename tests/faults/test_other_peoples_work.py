@@ -49,7 +49,8 @@ from config.celery import app
 print(app.control.broadcast("stop_consuming", reply=True, timeout=5))
 """
 BACKLOG = 20_000
-# A worker takes at most this many jobs in two seconds, on any machine.
+# The other owner's job must start within about two seconds. No machine starts more jobs of the backlog than this in
+# that time.
 FEW = 1000
 
 

@@ -1,5 +1,5 @@
-"""A psql that stays open. Starting one for each question takes more of the machine's time than the answer, and the tests
-ask often.
+"""A psql that stays open, because starting one takes more of the machine's time than an answer, and the tests ask
+often.
 """
 
 import secrets
@@ -30,7 +30,8 @@ class Psql:
 
     def ask(self, query: str, seconds: float = 60) -> list[str]:
         """Return the lines of the answer. Raises QueryFailed, or Ended if there is no answer within `seconds`."""
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         mark, lines = secrets.token_hex(8), list[str]()
         limit = Timer(seconds, self._process.kill)
         limit.start()

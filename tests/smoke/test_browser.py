@@ -133,7 +133,7 @@ def picture(page: Page, name: str) -> None:
 
 
 def polls(page: Page, times: int = 1) -> None:
-    """Wait until the list has been replaced by a poll, some times."""
+    """Wait until polls have replaced the list `times` times."""
     for _ in range(times):
         before = page.locator("#list").element_handle()
         wait_for(partial(before.evaluate, "element => !element.isConnected"), "a poll", seconds=10)

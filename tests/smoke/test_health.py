@@ -112,8 +112,8 @@ def observe(stack: Stack, sent: str) -> SimpleNamespace:
     it.healthy = seconds_until(lambda container: health(container) == "healthy", broken)
 
     def consumes_nothing() -> bool:
-        """RabbitMQ may deliver the command to the connection that the worker lost, until it notices that this
-        connection is dead.
+        """Tell the worker to consume nothing, and return whether it answers. At first RabbitMQ may deliver the command
+        to the connection that the worker has lost, so this is tried again.
         """
         to = ["--destination", f"worker@{workers[1][:12]}"]
         command = ["docker", "exec", workers[1], "celery", "-A", "config", "control", *to, "stop_consuming"]

@@ -1,4 +1,6 @@
-"""Three workers instead of one: slow tasks hold up no fast ones, and each worker grows, shrinks and stops by itself."""
+"""Three workers instead of one: slow tasks hold up no fast ones, and a worker grows and shrinks with its work, and one
+that stops gives back what it can't finish.
+"""
 
 import time
 from types import SimpleNamespace

@@ -1,5 +1,6 @@
 """Pages for logging in and for passwords. The names are Django's own and have no namespace, because other packages
-reverse them. The templates are in accounts/ and not in registration/, because the admin has templates with those names.
+reverse them. The templates are in accounts/ and not in registration/, where the admin has templates of its own for the
+same pages.
 """
 
 from django.contrib.auth import views as auth_views

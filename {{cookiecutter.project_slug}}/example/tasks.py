@@ -23,7 +23,7 @@ def add(self, x: int, y: int) -> int:
 # It returns nothing, and ignore_result=True spares the writes to the result backend: docs/tasks.md.
 @shared_task(bind=True, ignore_result=True)
 def slow(self, seconds: float) -> None:
-    """Sleep for `seconds`, then record a TaskRun. You can stop the worker meanwhile and see the task redelivered."""
+    """Sleep for `seconds`, then record a TaskRun. Send SIGQUIT to the worker meanwhile to see the task redelivered."""
     time.sleep(seconds)
     TaskRun.record(self.request, seconds)
 

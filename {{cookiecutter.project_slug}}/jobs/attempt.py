@@ -57,7 +57,7 @@ def progress(done: int, total: int, note: str = "") -> None:
 
     Raises:
         JobCancelled: Somebody cancelled the job.
-        LeaseLost: Another worker has claimed the job.
+        LeaseLost: This attempt no longer holds the job, because its lease has expired.
         TypeError: A number is not a whole number, or the note is not a text.
         ValueError: A number is negative or does not fit into the database, or the note contains NUL or half a
             character (a lone surrogate).
@@ -98,7 +98,7 @@ def output(name: str) -> Iterator[BinaryIO]:
 
     Raises:
         JobCancelled: Somebody cancelled the job.
-        LeaseLost: Another worker has claimed the job.
+        LeaseLost: This attempt no longer holds the job, because its lease has expired.
     """
     with tempfile.TemporaryFile() as file:
         yield file
@@ -120,7 +120,7 @@ class Attempt:
         Args:
             job: The job that this worker has claimed.
             renew: Renews the job's lease, writes its progress, and returns whether the job has been asked to stop.
-                Raises LeaseLost if another worker has claimed the job.
+                Raises LeaseLost if this attempt no longer holds the job.
         """
         self.job = job
         self.progress = Progress()
@@ -196,7 +196,7 @@ class Attempt:
     def _write(self, latest: Progress) -> bool:
         """Renew the lease and write the progress. If the progress can't be written, renew the lease without it.
 
-        Returns whether the job has been asked to stop. Raises LeaseLost, or the error of the second try.
+        Returns whether the job has been asked to stop. Raises LeaseLost, or the error of the last try.
         """
         self._tried = latest
         try:

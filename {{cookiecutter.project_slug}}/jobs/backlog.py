@@ -140,7 +140,7 @@ def next_jobs() -> list[Waiting]:
 
 
 def queues() -> Iterator[str]:
-    """Yield each queue that has jobs in the database."""
+    """Yield each queue that has waiting jobs that have not been published."""
     names = in_database().order_by("queue", "owner_id", "run_after").values_list("queue", flat=True)
     name = names.first()
     while name is not None:
@@ -156,8 +156,8 @@ def take(queue: str, due: list[Any] | None = None) -> tuple[list[Job], bool]:
 
     Args:
         queue: The name of the queue, as in the jobs' rows.
-        due: The primary keys of all due jobs of the queue, the oldest first, if fewer than FEW jobs are due in all
-            queues together. They are all published if there are places for them. Otherwise None.
+        due: The primary keys of all due jobs of the queue, the oldest first. All of them are published if there are
+            places for all. None if FEW or more jobs are due in all queues together.
 
     Returns:
         The jobs in the order in which they should go, and whether more due jobs may be waiting for a place.

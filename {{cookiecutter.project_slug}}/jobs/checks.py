@@ -74,7 +74,7 @@ def check_forms(app_configs: Any, **kwargs: Any) -> list[Error]:
                 for value in _known_values(field):
                     to_json(value)
             except (TypeError, ValueError) as error:
-                hint = "A job's arguments are JSON. Return a text, a number, or one of the types in docs/jobs.md."
+                hint = "Arguments are JSON. The field must return a text, a number, or a type that docs/jobs.md lists."
                 message = f"job {kind.name}: the value of the form's field {name!r} can't be kept as JSON: {error}"
                 errors.append(Error(message, hint=hint, id="jobs.E004"))
     return errors

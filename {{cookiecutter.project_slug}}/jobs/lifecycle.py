@@ -124,7 +124,7 @@ def renew_lease(job: Job, progress: Progress) -> bool:
         Whether somebody has asked the job to stop.
 
     Raises:
-        LeaseLost: Another worker has claimed the job, or it was deleted.
+        LeaseLost: The attempt no longer holds the job: its lease has expired, or it was deleted.
     """
     lease = now_plus(settings.JOBS_LEASE_SECONDS)
     if not _held_by(job).update(lease_expires_at=lease, **progress._asdict()):
@@ -151,8 +151,8 @@ def mark_succeeded(job: Job, result: Any, output: str, progress: Progress) -> No
         progress: The last progress that the job reported.
 
     Raises:
-        LeaseLost: Another worker has claimed the job, or it was deleted. Inside a transaction, this takes back what the
-            attempt has written to the database.
+        LeaseLost: The attempt no longer holds the job: its lease has expired, or it was deleted. Inside a transaction,
+            this takes back what the attempt has written to the database.
     """
     end = {"result": result, "output": output, **progress._asdict()}
     if not _MARK_SUCCEEDED(id=job.pk, attempts=job.attempts, **end):
@@ -174,7 +174,7 @@ def _end_attempt(rows: QuerySet[Job], error: str | Combinable, delay: float, fai
     """Let running jobs wait for another attempt, or end them: as cancelled if they have been asked to stop, or as
     failed if `failed` is true of them.
 
-    This is one UPDATE, so that a cancellation or a lease that expires in between changes nothing.
+    This is one UPDATE, so nothing can happen between looking at a job and changing it: no cancellation is lost.
 
     Args:
         rows: The jobs, which must be running.

@@ -50,7 +50,7 @@ class Job(models.Model):
     output = models.FileField(
         blank=True, max_length=300, help_text="The file that the job has written for its owner to download"
     )
-    cancel_requested = models.BooleanField(default=False, help_text="Whether the running job has been asked to stop")
+    cancel_requested = models.BooleanField(default=False, help_text="Whether somebody has cancelled the job")
 
     created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True, blank=True, help_text="When the last attempt started")
@@ -116,7 +116,9 @@ class Job(models.Model):
 
     @property
     def percent(self) -> int | None:
-        """How much of the work is done, from 0 to 100. None if the job has not reported a total."""
+        """How much of the work is done, from 0 to 100. 100 for a job that has succeeded. Otherwise None if the job has
+        not reported a total.
+        """
         if self.status == self.Status.SUCCEEDED:
             return 100
         return min(100 * self.done // self.total, 100) if self.total else None

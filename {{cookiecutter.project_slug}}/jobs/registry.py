@@ -79,8 +79,8 @@ def job(
         time_limit: Seconds until the worker process is killed. After nine tenths of that time the function gets
             SoftTimeLimitExceeded. Celery's own limits apply if None.
         retry_on: Errors that are likely to pass. The job is retried with a growing delay: seconds at first, minutes
-            later. A lost connection to the database or the cache is always retried, and so is a deadlock if the kind
-            is atomic. Every other error ends the job as failed.
+            later. A lost connection to the database or the cache is always retried, and so is a deadlock or a
+            serialization failure if the kind is atomic. Every other error ends the job as failed.
         atomic: Whether the function's database writes and the job's success are one transaction, so that either both
             are committed, exactly once, or neither is. Pass False for a long job that does not write to the
             database: with SQLite, nobody else can write while a transaction is open.

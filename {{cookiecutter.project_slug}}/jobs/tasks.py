@@ -1,4 +1,4 @@
-"""The Celery tasks of the job engine. Other code submits jobs and never sends these tasks itself."""
+"""The Celery tasks of the job engine. Other code submits jobs, and never sends `execute_job` itself."""
 
 from celery import Task, shared_task
 

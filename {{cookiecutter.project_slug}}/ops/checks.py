@@ -129,5 +129,5 @@ def check_connections(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         return []
     services = ", ".join(f"{service} {count}" for service, count in settings.POSTGRES_CONNECTIONS.items())
     message = f"{needed} connections to PostgreSQL may be needed but only {available} are available: {services}"
-    hint = "In .env, raise POSTGRES_MAX_CONNECTIONS, or lower WEB_CPUS, WORKER_…CONCURRENCY or WORKER_…REPLICAS."
+    hint = "In .env, raise POSTGRES_MAX_CONNECTIONS, or lower WEB_CPUS, or the CONCURRENCY or REPLICAS of a worker."
     return [Error(message, hint=hint, id="ops.E003")]

@@ -10,7 +10,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from environ.fileaware_mapping import FileAwareMapping
 
-# gunicorn stops when a worker exits with this code. With any other code it would start new workers for ever.
+# gunicorn stops when a worker exits with this code. With most other codes it would start new workers for ever.
 WORKER_BOOT_ERROR = 3
 
 

@@ -1,4 +1,4 @@
-"""Limits how many requests each user may send. settings/rest_api.py has the rates."""
+"""Limits how many requests each user may send. The rates are in config/settings/rest_api.py."""
 
 import logging
 
@@ -23,6 +23,6 @@ class UserThrottle(UserRateThrottle):
 
 
 class SubmitThrottle(UserThrottle):
-    """Counts the jobs that each user submits."""
+    """Counts each user's requests to submit a job."""
 
     scope = "submit"

@@ -82,7 +82,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "cancel_requested",
-                    models.BooleanField(default=False, help_text="Whether the running job has been asked to stop"),
+                    models.BooleanField(default=False, help_text="Whether somebody has cancelled the job"),
                 ),
                 ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 (

@@ -13,8 +13,9 @@ ANSWER_LIMIT = 30.0  # seconds since the last answer after which the broker coun
 class BrokerProbe(threading.Thread):
     """Asks the broker every INTERVAL seconds, on a connection of its own, so that nothing else waits for the answer.
 
-    It asks for the length of each queue that this process consumes, which is one short question per queue. The timeouts
-    of a connection limit how long it waits for a broker that hangs: config/settings/celery.py.
+    It asks for the length of each queue that this process consumes (or would, if it were a worker), which is one short
+    question per queue. The timeouts of a connection limit how long it waits for a broker that hangs:
+    config/settings/celery.py.
     """
 
     def __init__(self) -> None:

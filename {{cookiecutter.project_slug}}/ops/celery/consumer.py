@@ -16,9 +16,9 @@ class Consumer(CeleryConsumer):
 
     @property
     def max_prefetch_count(self) -> int:
-        """How many messages this worker may reserve after it has connected again: one for each process of its largest
-        pool. Celery counts the current processes. Then the pool could not grow, because the autoscaler starts processes
-        only for reserved messages.
+        """How many messages this worker may reserve after it has connected again: one for each process that its pool
+        may grow to. Celery's own property counts the current processes. With that the pool could not grow, because the
+        autoscaler starts processes only for reserved messages.
         """
         return int(max(self.controller.max_concurrency or 0, self.pool.num_processes) * self.prefetch_multiplier)
 

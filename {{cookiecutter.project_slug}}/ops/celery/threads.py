@@ -88,7 +88,7 @@ class TaskPool(CeleryTaskPool):
         return [thread for thread in self.executor._threads if thread.is_alive()]
 
     def has_free_thread(self) -> bool:
-        """Tell whether a further task would start at once."""
+        """Tell whether no task waits for a thread."""
         return bool(self.executor._work_queue.empty())
 
     def abandon(self) -> None:

@@ -50,7 +50,7 @@ class BodyLimitMiddleware:
 
 
 class ContentSecurityPolicyMiddleware:
-    """Sends SECURE_CSP with every response that has no policy of its own.
+    """Sends SECURE_CSP with every page that has no policy of its own.
 
     Django 6.0 has its own middleware for this, which reads the same setting. Use that one after the upgrade to the next
     long-term release, Django 6.2. https://docs.djangoproject.com/en/6.0/ref/csp/

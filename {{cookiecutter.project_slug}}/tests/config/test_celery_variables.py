@@ -1,4 +1,6 @@
-"""CELERY_BROKER_URL and CELERY_RESULT_BACKEND, which Celery itself reads too, in processes of their own."""
+"""CELERY_BROKER_URL and CELERY_RESULT_BACKEND, which Celery itself reads too. Each test starts a process with its own
+variables.
+"""
 
 import os
 import re

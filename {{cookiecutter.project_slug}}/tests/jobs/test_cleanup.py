@@ -46,7 +46,7 @@ def test_old_jobs_and_their_files_are_deleted_and_others_stay(settings, run):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_files_of_a_transaction_that_is_still_open_stay(settings):
+def test_files_without_a_row_stay_for_a_day_because_their_transaction_may_be_open(settings):
     job = finished_job(0)
     Job.objects.all().delete()
 

@@ -164,7 +164,7 @@ def two_processes(settings):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_broker_gets_only_as_many_messages_as_the_workers_take_within_seconds(published, two_processes):
+def test_the_broker_gets_four_messages_for_each_process_while_the_workers_are_slow(published, two_processes):
     for number in range(30):
         submit("multiply", x=number, y=1)
 
@@ -319,7 +319,7 @@ def test_the_dispatcher_wakes_when_the_next_job_is_due(published, others):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_dispatcher_waits_before_it_tries_a_refused_job_again(published):
+def test_the_dispatcher_waits_a_second_while_a_due_job_could_not_be_published(published):
     submit("multiply", x=4, y=5)
 
     assert dispatcher._seconds_until_next_job() == dispatcher.RETRY_INTERVAL
@@ -341,7 +341,7 @@ def test_few_jobs_and_many_are_published_in_the_order_in_which_they_became_due(p
 
 @pytest.fixture
 def unread(transactional_db, define, settings):
-    """The companion of a queue that no worker reads, with 30 messages for jobs. It is bound to a channel of the
+    """The queue `unread.jobs`, which no worker reads, with 30 messages for jobs. It is bound to a channel of the
     broker.
     """
     settings.JOBS_MESSAGES_PER_PROCESS = 100

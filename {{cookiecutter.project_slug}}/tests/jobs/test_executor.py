@@ -142,7 +142,7 @@ def test_a_worker_goes_on_with_the_next_jobs_in_the_order_in_which_they_became_d
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_next_job_has_no_message_is_due_and_has_the_same_kind_owner_and_queue(ran, published, ada, grace):
+def test_a_next_job_is_due_without_a_message_and_has_the_same_kind_owner_and_queue(ran, published, ada, grace):
     first = submit("note", number=0, owner=ada)
     submit("note", number=1, owner=ada, run_after=timedelta(hours=1))
     lifecycle.cancel(submit("note", number=2, owner=ada))
@@ -234,7 +234,7 @@ def handle_alarm():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_six_stops_use_up_no_attempt_and_the_job_succeeds_in_the_seventh(define, published, stop_worker):
+def test_six_stops_use_up_no_attempt_and_the_job_succeeds_in_its_seventh_attempt(define, published, stop_worker):
     stops = iter([True] * 6 + [False])
 
     @define(max_attempts=2)

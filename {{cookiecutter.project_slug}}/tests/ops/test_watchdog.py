@@ -128,7 +128,7 @@ def test_files_of_an_earlier_process_of_the_same_container_are_not_looked_at(con
     assert container.killed == []
 
 
-def test_a_process_that_another_look_found_alive_again_gets_the_whole_time_again(container):
+def test_a_look_that_finds_the_process_alive_cancels_an_earlier_look_that_found_it_stuck(container):
     container.touch("worker.alive")
     container.look(185)
     container.touch("worker.alive")

@@ -118,7 +118,8 @@ class Scheduler(DatabaseScheduler):
     """Sends the entries that are due while it holds the lock, and touches its heartbeat files in the turns of its loop.
 
     It asks for the lock before each message. So if a beat loses the lock, because it was stopped for a while or its
-    network was cut, at most one message is sent twice: the one that it was about to send, and the new leader as well.
+    network was cut, at most one message is sent twice: this beat was just about to send it, and the new leader sends it
+    too.
     """
 
     Entry = BeatEntry
@@ -146,9 +147,8 @@ class Scheduler(DatabaseScheduler):
     def enabled_models_qs(self) -> QuerySet:
         """Return all enabled rows.
 
-        django-celery-beat leaves out crontabs whose hour is more than two hours away, so one that was missed before
-        that would only be sent two hours before its next time. Returning all of them means that all rows are read and
-        kept in memory.
+        django-celery-beat leaves out crontabs whose hour is more than two hours away, so a missed one might not be sent
+        until two hours before its next time. Returning all of them means that all rows are read and kept in memory.
         """
         return self.Model.objects.enabled()
 
@@ -215,7 +215,7 @@ class Scheduler(DatabaseScheduler):
 
     def _step_down(self) -> None:
         self._leads = self._standby_logged = False
-        self._broker_accepts = True  # when this beat leads again, another beat may have sent messages since
+        self._broker_accepts = True  # forget an earlier refusal, because another beat may have sent messages since
         self._lock.release()
         connection.close()
 

@@ -11,7 +11,7 @@ A server refuses commands for a while at a failover, or if it can't write its sn
 the refusal on, which ends the worker. Here the worker connects again until the server accepts commands, and a publisher
 gets the same error as from a server that is stopped.
 
-A waiting worker sends one more command per second, and a publisher sends three more commands with each message, in the
+A waiting worker sends one more command per second, and a publisher sends five more commands with each message, in the
 same round trip. A busy worker saves one round trip per message. The methods overridden here are not documented. After
 an update of kombu, tests/ops/celery/redis/test_transport.py tells whether they still fit. Requires Redis 7.
 """

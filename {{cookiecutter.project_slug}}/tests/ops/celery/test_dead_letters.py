@@ -16,7 +16,7 @@ from ops.celery import dead_letters
 from tests.support import processes
 from tests.support.waiting import wait_for
 
-# Only the stack has a broker that makes dead letters itself. The broker in memory makes none.
+# If the project's broker makes dead letters itself, only the stack has it. The broker in memory makes none.
 needs_broker = pytest.mark.skipif(
     app.conf.broker_url.startswith("memory") and "redis" not in app.task_cls,
     reason="needs the broker itself, which makes dead letters: make test-docker",

@@ -79,8 +79,10 @@ def test_a_worker_says_that_it_is_alive_and_ready(worker):
     wait_for(heartbeat.ready(name).exists, "a touch of the file ready")
 
 
-def test_a_worker_that_connects_again_reserves_messages_for_its_largest_pool():
-    """The autoscaler starts processes only for reserved messages. With fewer of them it would never start one again."""
+def test_a_worker_that_connects_again_reserves_a_message_for_each_process_that_it_may_have():
+    """The autoscaler starts processes only for reserved messages. If fewer messages were reserved, it would never start
+    another process.
+    """
     consumer = Consumer.__new__(Consumer)
     consumer.pool, consumer.prefetch_multiplier = SimpleNamespace(num_processes=2), 1
     consumer.controller = SimpleNamespace(max_concurrency=10)

@@ -262,7 +262,8 @@ def test_a_beat_that_loses_the_lock_in_the_middle_of_its_turn_sends_nothing(beat
 
 @needs_a_lock
 def test_a_beat_that_leads_again_sends_nothing_that_another_one_has_sent(beat, monkeypatch):
-    # Otherwise a new leader would write the schedule in code, and this alone would let it read all entries again.
+    # A new leader writes the settings' schedule to the database, which alone makes it read all entries again. So it is
+    # turned off.
     monkeypatch.setattr(DatabaseScheduler, "setup_schedule", lambda self: None)
     for name in ("a", "b"):
         entry(name)
@@ -415,7 +416,7 @@ def test_times_before_the_start_and_after_the_end_of_an_entry_are_not_missed():
     assert missed_times(last + timedelta(hours=1)) == [start, start + timedelta(minutes=1), end]
 
 
-def test_entries_without_due_times_are_sent_as_usual(beat, caplog):
+def test_a_clocked_entry_is_sent_at_its_time_and_cannot_catch_up(beat, caplog):
     for name, hours in [("past", -1), ("future", 1)]:
         clocked = ClockedSchedule.objects.create(clocked_time=timezone.now() + timedelta(hours=hours))
         entry(name, minutes_ago=90, clocked=clocked, one_off=True, headers=CATCH_UP)
