@@ -28,19 +28,22 @@ ROWS = every_pair(*CODE_PROMPTS)
 WITH_SLOW_TESTS = list({row["result_backend"]: row for row in ROWS if row["jobs"] != "none"}.values())
 
 
+# One project has a name that its pages have to show as text.
+ODD_NAME = {"project_name": """It's "quoted" \\ {braces} <b>&amp; $HOME ünï 日本 😀 # % 100""", "project_slug": "odd"}
+WITH_ODD_NAME = next(row for row in ROWS if row["jobs"] == "pages" and row not in WITH_SLOW_TESTS)
+
+
 @pytest.mark.parametrize("answers", ROWS, ids=named)
 def test_the_generated_tests_pass(bake_fresh, generated_venv, answers):
-    options = [] if answers in WITH_SLOW_TESTS else ["-m", "not slow"]
-    run(bake_fresh(**answers), generated_venv, "pytest", "-q", *options)
+    project = bake_fresh(**answers, **ODD_NAME if answers == WITH_ODD_NAME else {})
+    run(project, generated_venv, "pytest", "-q", *[] if answers in WITH_SLOW_TESTS else ["-m", "not slow"])
 
 
-@pytest.mark.parametrize(
-    ("answers", "tests"),
-    [({}, "test"), ({"jobs": "none"}, "check"), ({"beat": False}, "check")],
-    ids=["default", "no jobs", "no beat"],
-)
-def test_the_samples_can_be_deleted_as_the_readme_says(bake_fresh, generated_venv, answers, tests):
-    """By its two lines, word by word. Afterwards the project's own checks find nothing."""
+@pytest.mark.parametrize("answers", [{}, {"jobs": "none"}, {"beat": False}], ids=["default", "no jobs", "no beat"])
+def test_the_samples_can_be_deleted_as_the_readme_says(bake_fresh, generated_venv, answers):
+    """By its two lines, word by word. Afterwards the project's own linters and tests find nothing. Only the default
+    project runs all tests. The others import all, and run those that see whether there are samples.
+    """
     project = bake_fresh(**answers)
     lines = re.search(r"(?m)^ *rm -r example .*\n *sed .*$", (project / "README.md").read_text())[0]
 
@@ -49,7 +52,9 @@ def test_the_samples_can_be_deleted_as_the_readme_says(bake_fresh, generated_ven
     assert not (project / "example").exists()
     # --old-file: the environment is there already, so make installs nothing
     make = ["make", "--no-print-directory", "--old-file", ".venv/installed", f"BIN={generated_venv}"]
-    run(project, generated_venv, *make, "lint", tests)
+    run(project, generated_venv, *make, "lint")
+    for tests in [["--collect-only"], ["-m", "not slow", "tests/accounts", "tests/config"]] if answers else [["tests"]]:
+        run(project, generated_venv, "pytest", "-q", *tests)
     if docker := shutil.which("docker"):  # no engine is needed for this
         run(project, generated_venv, docker, "compose", "config", "--quiet")
     [logs] = run(project, generated_venv, *make, "--dry-run", "logs").splitlines()

@@ -1,5 +1,7 @@
 """What the tests of several folders share."""
 
+from threading import Timer
+
 import pytest
 from celery.contrib.testing.worker import start_worker
 from django.db import connection
@@ -17,6 +19,9 @@ def _worker(django_db_setup, django_db_blocker):
             queue(connection).purge()  # an interrupted run may have left messages
     with django_db_blocker.unblock(), start_worker(app, perform_ping_check=False) as worker:
         yield worker
+        # A worker that has to end waits for two more messages, for two seconds each. These come once it has to.
+        for seconds in (0.1, 0.3):
+            Timer(seconds, app.control.ping, kwargs={"timeout": 0}).start()
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ def run_task(end, answer):
         raise
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "requested"),
     [(exit_by_itself, False), (interrupt_itself, False), (get_sigterm, True), (get_sigterm_and_fail, True)],

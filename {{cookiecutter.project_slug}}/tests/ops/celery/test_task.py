@@ -79,6 +79,7 @@ def test_a_task_for_the_end_of_the_transaction_is_sent_then_and_not_after_a_roll
     assert len(sent) == 1
 
 
+@pytest.mark.slow
 def test_a_task_that_loses_its_connections_is_run_again_until_it_has_them(worker, monkeypatch):
     monkeypatch.setattr(base, "get_exponential_backoff_interval", lambda *args, **kwargs: 0)
     runs.clear()

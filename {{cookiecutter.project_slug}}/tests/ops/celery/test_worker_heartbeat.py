@@ -71,6 +71,7 @@ def idle(tmp_path, monkeypatch):
     return Worker()
 
 
+@pytest.mark.slow
 def test_a_worker_says_that_it_is_alive_and_ready(worker):
     name = worker.hostname.partition("@")[0]
     heartbeat.end(name)
@@ -258,6 +259,7 @@ def test_a_worker_uses_the_connection_and_the_consumer_of_this_project(worker):
     assert isinstance(worker.consumer, Consumer)
 
 
+@pytest.mark.slow
 def test_the_probe_says_whether_messages_wait(worker, monkeypatch):
     """The test tells its worker to take no messages. The worker does that in its own thread, so the test waits for
     it.
