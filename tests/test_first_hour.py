@@ -60,6 +60,17 @@ def test_while_the_stack_runs_make_superuser_runs_manage_py_in_web(bake, make):
     assert done.stdout == "compose exec --no-TTY web python manage.py createsuperuser\n"
 
 
+def test_make_lock_does_not_install_what_constraints_txt_has_not_got_yet(bake_fresh):
+    project = bake_fresh()
+    packages = project / "pyproject.toml"
+    packages.write_text(packages.read_text().replace("dependencies = [\n", 'dependencies = [\n    "humanize>=4",\n'))
+
+    done = subprocess.run(["make", "--dry-run", "lock"], cwd=project, capture_output=True, text=True, timeout=60)
+
+    assert "uv pip compile" in done.stdout
+    assert "--requirement pyproject.toml" not in done.stdout
+
+
 def test_make_manage_fails_when_manage_py_fails(bake, make):
     assert make(bake(), "manage", "ARGS=nonsense").returncode != 0
 
