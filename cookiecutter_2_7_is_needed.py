@@ -1,5 +1,5 @@
-"""Loads answer_checks.py. cookiecutter 1 can't import this module, and its error has the module's name, which says what
-to do.
+"""Loads answer_checks.py. cookiecutter 1 can't import modules of a template. It prints "No module named" and the name
+of this one, so the name says which version is needed.
 """
 
 from answer_checks import AnswerChecks

@@ -1,5 +1,5 @@
-"""Compares jobs with those of procrastinate and django-tasks-db, and measures what kept database connections save:
-`make bench`
+"""Compares jobs with those of procrastinate and django-tasks-db, and measures how much time it saves to keep database
+connections open: `make bench`
 
 The production stack works off jobs that take no time, so this measures the engines. The peers are small projects in
 bench/engines/. They use the stack's PostgreSQL, and as many processes and as much CPU as the stack's worker. All take

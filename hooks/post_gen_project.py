@@ -43,8 +43,8 @@ def main() -> None:
             remove(path)
 
     if Path(".env").exists() or Path(".git").exists():
-        print("This folder had a project: each file that the template brings was overwritten, without your changes.")
-        print("Other files and .env stayed. `git diff` shows what was lost, and `make env` adds new variables to .env.")
+        print("This folder had a project. Every file that comes from the template was overwritten. Your changes")
+        print("in them are lost: see `git diff`. Other files and .env stayed. `make env` adds new variables to .env.")
     if not Path(".env").exists():  # new passwords would lock the owner of a running stack out of its database
         write_dotenv()
     print("{{ cookiecutter.project_slug }} is ready. In it: docker compose up --wait, or make local without Docker")

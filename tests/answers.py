@@ -63,8 +63,8 @@ def _covering(strength: int, names: tuple[str, ...]) -> list[Answers]:
 
 
 def every_with_others(*names: str) -> list[Answers]:
-    """Return each combination of the choices of these prompts once, the others answered so that any two choices of all
-    prompts meet. Raises AssertionError if there are too few combinations for that.
+    """Return each combination of the choices of these prompts once. The other prompts are answered so that any two
+    choices of any two prompts meet somewhere. Raises AssertionError if there are too few combinations for that.
     """
     rows = every()
     meetings = _meetings(2, rows)

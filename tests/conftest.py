@@ -23,7 +23,7 @@ from tests.running.stack import Stack, engine_answers, give_to_container_user
 SLUG = "smoke_project"  # the same for all stacks, so that their images share layers
 STARTED = {"stack", "site", "found"}  # fixtures that start something which the tests of a file share
 SHARED_BY_ALL = "found"  # this one is the same for all parameters of its tests
-LONGEST = {"test_generated_suite", "test_health", "test_smoke"}  # started last, they would run alone at the end
+LONGEST = {"test_generated_suite", "test_health", "test_smoke"}  # started first, so that none runs alone at the end
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -124,7 +124,7 @@ def running(docker: None, bake_fresh: Callable[..., Path]) -> Iterator[Callable]
 
     `change(folder)` may spoil the project before it starts; `seconds` is how long it may take to be healthy; with
     `production` it runs as on a server; `files` are the compose files, if not those that compose finds by itself;
-    `services` are those that start, with what they depend on, if not all.
+    with `services`, only these and what they depend on start.
     """
     names: list[str] = []
 

@@ -42,7 +42,8 @@ def test_the_generated_tests_pass(bake_fresh, generated_venv, answers):
 @pytest.mark.parametrize("answers", [{}, {"jobs": "none"}, {"beat": False}], ids=["default", "no jobs", "no beat"])
 def test_the_samples_can_be_deleted_as_the_readme_says(bake_fresh, generated_venv, answers):
     """By its two lines, word by word. Afterwards the project's own linters and tests find nothing. Only the default
-    project runs all tests. The others import all, and run those that see whether there are samples.
+    project runs all tests. The others collect all tests, but run only those of pages and settings, which the deletion
+    changes.
     """
     project = bake_fresh(**answers)
     lines = re.search(r"(?m)^ *rm -r example .*\n *sed .*$", (project / "README.md").read_text())[0]

@@ -142,7 +142,7 @@ def test_generating_again_says_that_changes_were_overwritten_and_a_new_project_d
     first, second = (generate_again(tmp_path / "my_project") for _ in range(2))
 
     assert "overwritten" not in first
-    assert "each file that the template brings was overwritten, without your changes" in second
+    assert "Every file that comes from the template was overwritten" in second
 
 
 def test_each_answer_that_decides_on_files_is_tested_here():

@@ -59,12 +59,12 @@ def test_a_task_and_a_job_sent_from_web_are_executed_by_a_worker_process(site, a
     program = Program.with_new_user(site)
     job = program.submit("build_report", rows=5000)
     wait_for(lambda: program.job(job["url"])["status"] == "succeeded", "the end of the report", seconds=30)
-    if answers["result_backend"] == "redis":  # only one, because a tick takes half a minute and has no result
+    if answers["result_backend"] == "redis":  # on one site only, because a tick takes half a minute
         site.visitor.tick()
     assert f"example.tasks.add[{task_id}] succeeded" in site.log.read_text()
 
 
-def test_an_app_as_the_tutorials_teach_it_works_with_two_lines_in_the_project(site, answers):
+def test_an_app_written_as_in_the_tutorials_needs_only_two_lines_in_the_project(site, answers):
     if answers["result_backend"] == "none":
         pytest.skip("there is no result to wait for")
     widget = site.shell(WIDGETS)

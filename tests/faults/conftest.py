@@ -20,7 +20,7 @@ LOAD = Path(__file__).with_name("load")
 # The hard time limit is as short as possible, because Redis gives a killed worker's tasks back only after three times
 # as long. It must be longer than a job's lease, which is 60 seconds.
 HARD_LIMIT, SOFT_LIMIT = 61, 55
-# Workers look for what they have to give back every ten seconds.
+# Every ten seconds a worker looks in Redis for messages that killed workers have not acknowledged.
 COMES_BACK = 3 * HARD_LIMIT + 10
 
 

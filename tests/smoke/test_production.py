@@ -134,7 +134,7 @@ def test_static_files_may_be_kept_for_ever(stack):
 
 
 def test_a_report_is_sent_to_its_owner_only(stack):
-    """nginx sends the file if there is one. Nobody else gets it by guessing its internal URL."""
+    """In a project with nginx, nginx sends the file. Nobody else gets it by guessing its internal URL."""
     with requests.Session() as session:
         log_in(stack, session, "ada")
         job = stack.shell(

@@ -15,7 +15,7 @@ values = ["{job}"]
 [parameters]
 "path.id" = {{ dictionary = "jobs", probability = 0.5 }}
 
-# The rest is about what it would wrongly report.
+# The settings below keep schemathesis from reporting errors that are none.
 
 # Otherwise it would conclude from one refusal that every kind has the field that the refusal names.
 [phases.fuzzing.error-feedback]

@@ -60,7 +60,8 @@ class Logger(glogging.Logger):
         sent = resp.sent
         if not sent and req.method != "HEAD":  # gunicorn does not count a file, which the kernel sends
             sent = resp.response_length or 0
-        # The proxy appends its client's address. Only a request from the proxy has the scheme https.
+        # The proxy writes its client's address at the end of this header. Only a request from the proxy has the scheme
+        # https.
         forwarded = environ.get("HTTP_X_FORWARDED_FOR", "") if req.scheme == "https" else ""
         fields = {
             "method": req.method,

@@ -66,8 +66,9 @@ def send(request: HttpRequest) -> HttpResponse:
         return _render_home(request, form, status=400)
     task_id = str(uuid4())
     try:
-        # delay_on_commit(), but with an id that is known before the commit, because the redirect needs it. This view
-        # writes nothing, so there is no transaction: the task is sent at once, and an error of the broker arrives here.
+        # delay_on_commit(), but with an id that is known before the commit, because the redirect needs it. There is no
+        # transaction here, because the project does not set ATOMIC_REQUESTS: the task is sent at once, and an error of
+        # the broker arrives here.
         add.apply_async_on_commit(kwargs=form.cleaned_data, task_id=task_id)
     except OperationalError as error:
         logger.warning("The broker can't be reached, so the task was not sent: %s", error)

@@ -37,7 +37,7 @@ def submit(
     **arguments: Any,
 ) -> "Job":
     """Submit a job in the caller's transaction. See `jobs.submission.submit`, which this function calls."""
-    # Models cannot be imported before Django has loaded the apps, and every app's jobs.py imports this module earlier.
+    # Django imports this package while it loads the apps, and models can be imported only when that has ended.
     from jobs import submission
 
     return submission.submit(kind, owner=owner, idempotency_key=idempotency_key, run_after=run_after, **arguments)

@@ -19,7 +19,7 @@ def to_json(value: Any) -> Any:
 
     Raises:
         TypeError: The value can't be written as JSON, for example because it is an object of a class of the project.
-        ValueError: A number is infinite or NaN, a list contains itself, or a model has not been saved.
+        ValueError: A float is infinite or NaN, a list contains itself, or a model has not been saved.
     """
     return json.loads(json.dumps(value, default=_to_basic, allow_nan=False))
 

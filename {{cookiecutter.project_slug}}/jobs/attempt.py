@@ -21,7 +21,7 @@ from django.db.models import BigIntegerField
 
 from jobs.exceptions import JobCancelled, LeaseLost
 
-if TYPE_CHECKING:  # Every app's jobs.py imports this module, and Django may not have loaded the models yet.
+if TYPE_CHECKING:  # Django imports this module with the package `jobs`, before it loads the models.
     from jobs.models import Job
 
 logger = logging.getLogger(__name__)

@@ -29,7 +29,9 @@ def check_queues(app_configs: Any, **kwargs: Any) -> list[Error]:
 
 @register
 def check_lease(app_configs: Any, **kwargs: Any) -> list[Error]:
-    """Report a lease that is longer than the time limit: a dead worker's job would wait longer than a job may run."""
+    """Report a lease that is not shorter than the time limit: a dead worker's job would wait longer than a job may
+    run.
+    """
     if settings.JOBS_LEASE_SECONDS < settings.CELERY_TASK_TIME_LIMIT:
         return []
     hint = f"It must be less than CELERY_TASK_TIME_LIMIT, which is {settings.CELERY_TASK_TIME_LIMIT}."

@@ -76,9 +76,7 @@ def run(stop: threading.Event) -> None:
 
 
 def _seconds_until_next_job() -> float:
-    """Return the seconds until the next waiting job is due, or RETRY_INTERVAL if the broker has left due jobs
-    waiting.
-    """
+    """Return the seconds until the next waiting job is due, or RETRY_INTERVAL if due jobs could not be published."""
     next_jobs = backlog.next_jobs()
     due_in = next_jobs[0].due_in.total_seconds() if next_jobs else float("inf")
     return due_in if due_in > 0 else RETRY_INTERVAL

@@ -17,7 +17,7 @@ POLL_INTERVAL_WITHOUT_NOTIFY = 0.2  # seconds between two polls of a database wi
 def notify_dispatcher() -> None:
     """Wake the dispatcher as soon as the caller's transaction is committed.
 
-    PostgreSQL commits the transactions that notify one after the other, which limits how many jobs can be submitted
+    If transactions notify, PostgreSQL commits only one of them at a time, which limits how many jobs can be submitted
     per second. https://www.postgresql.org/docs/current/sql-notify.html
     """
     if notify := NOTIFY.get(connection.vendor):

@@ -77,7 +77,7 @@ def job(
         max_attempts: How often the job is started at most. Errors in `retry_on` and workers that die use up attempts.
             Workers that are stopped, for example by a deploy, use up none: the job runs again as often as it takes.
         time_limit: Seconds until the worker process is killed. After nine tenths of that time the function gets
-            SoftTimeLimitExceeded. Celery's own limits apply if None.
+            SoftTimeLimitExceeded. If None, CELERY_TASK_TIME_LIMIT and CELERY_TASK_SOFT_TIME_LIMIT apply.
         retry_on: Errors that are likely to pass. The job is retried with a growing delay: seconds at first, minutes
             later. A lost connection to the database or the cache is always retried, and so is a deadlock or a
             serialization failure if the kind is atomic. Every other error ends the job as failed.

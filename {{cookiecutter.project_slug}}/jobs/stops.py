@@ -13,8 +13,8 @@ def is_requested(error: BaseException) -> bool:
 
     A process of Celery's pool is stopped by SIGTERM, for whatever reason: because the worker has to stop before its
     tasks have ended (ops/celery/shutdown.py), because it has lost its broker (if
-    CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS is set), on Ctrl-C of `make local`, or because the task
-    has run for longer than its hard time limit. Then billiard's handler of the signal raises SystemExit.
+    CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS is set), or because the task has
+    run for longer than its hard time limit. Then billiard's handler of the signal raises SystemExit.
     """
     # In a pool process the class of the error says nothing: the function's clean-up may raise another one.
     if terminate_handler_fired() or isinstance(error, WorkerShutdown | WorkerTerminate):

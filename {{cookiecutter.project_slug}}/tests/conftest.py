@@ -19,7 +19,8 @@ def _worker(django_db_setup, django_db_blocker):
             queue(connection).purge()  # an interrupted run may have left messages
     with django_db_blocker.unblock(), start_worker(app, perform_ping_check=False) as worker:
         yield worker
-        # A worker that has to end waits for two more messages, for two seconds each. These come once it has to.
+        # A worker that was told to end waits for two more messages, up to two seconds for each. These two come after
+        # that, so it ends at once.
         for seconds in (0.1, 0.3):
             Timer(seconds, app.control.ping, kwargs={"timeout": 0}).start()
 

@@ -3,7 +3,7 @@ from django.db.models.functions import Now
 
 
 class Run(models.Model):
-    """One finished execution."""
+    """One execution that has finished, or for a task that does harm, that has started."""
 
     batch = models.CharField(max_length=50)
     sent_as = models.CharField(max_length=10)  # tasks or jobs, or the name of a task that does harm

@@ -129,7 +129,8 @@ SECURE_CSP = {
     "form-action": ["'self'"],
 }
 
-# The largest body of a request, files included: ops/web/middleware.py. Django reads a body without a length as empty.
+# The largest body of a request, files included: ops/web/middleware.py. Looking at Content-Length is enough, because
+# Django does not read a body without one.
 {% if cookiecutter.web_proxy == "nginx" %}
 # nginx has the same limit: deploy/nginx/nginx.conf and errors/413.html.
 {% endif %}
@@ -198,7 +199,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # what a broker must keep.
 CACHES = {"default": env.cache_url_config(url_with_password("CACHE_URL", "CACHE_PASSWORD") or "locmemcache://")}
 if CACHES["default"]["BACKEND"].endswith("RedisCache"):
-    # How long (seconds) a request waits for a cache that does not answer. Without these it waits for ever.
+    # How long (seconds) a request waits for a cache that does not answer. By default it waits five seconds.
     CACHES["default"]["OPTIONS"] = {"socket_connect_timeout": 1, "socket_timeout": 1}
 
 # --- Files -------------------------------------------------------------------------------------------------------

@@ -205,8 +205,8 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 # … so such a death counts as a retry, and retries have a limit: max_retries in ops/celery/task.py.
 CELERY_TASK_RETRY_ON_WORKER_LOST = True
 {% if cookiecutter.broker == "rabbitmq" %}
-# A worker reserves one message for each of its processes, and leaves the others to other workers. RabbitMQ counts them
-# for each queue. This costs a round trip to the broker for each task.
+# A worker reserves one message per process from every queue that it consumes, and leaves the others to other workers.
+# This costs a round trip to the broker for each task.
 # https://docs.celeryq.dev/en/stable/userguide/optimizing.html#prefetch-limits
 {% else %}
 # A worker reserves one message for each of its processes, and leaves the others to other workers. This costs a round
@@ -239,7 +239,8 @@ CELERY_RESULT_EXPIRES = None
 {% if cookiecutter.result_backend == "redis" %}
 # redis://:password@host:6379/1. If it is not set, settings/dev.py uses files and settings/prod.py refuses to start.
 CELERY_RESULT_BACKEND = exported_url_with_password("CELERY_RESULT_BACKEND", "REDIS_PASSWORD")
-# How long one attempt to store or to read a result waits for a server that hangs. By default it waits for ever.
+# How long one attempt to store or to read a result waits for a server that hangs. By default it waits for two minutes,
+# and for a connection without a limit.
 CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = 3
 CELERY_REDIS_SOCKET_TIMEOUT = 3
 CELERY_REDIS_SOCKET_KEEPALIVE = True

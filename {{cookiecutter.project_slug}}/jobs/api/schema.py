@@ -26,7 +26,7 @@ class ErrorSerializer(serializers.Serializer):
 JOB_ID = OpenApiParameter("id", OpenApiTypes.UUID, "path")
 LOCATION = OpenApiParameter("Location", str, "header", response=[202], description="The address of the job")
 
-INVALID = {400: OpenApiResponse({"type": "object"}, "The errors, by the names of the fields (`detail`: of the body)")}
+INVALID = {400: OpenApiResponse({"type": "object"}, "The errors of each field. If the body can't be read: `detail`")}
 COMMON_ERRORS = {
     401: OpenApiResponse(ErrorSerializer, "The request has no valid token and no valid session"),
     429: OpenApiResponse(ErrorSerializer, "Too many requests. Retry-After says how many seconds to wait"),

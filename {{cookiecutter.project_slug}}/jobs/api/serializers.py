@@ -149,7 +149,7 @@ class JobSerializer(serializers.ModelSerializer):
     arguments = serializers.DictField(read_only=True)
     percent = serializers.IntegerField(read_only=True, allow_null=True, min_value=0, max_value=100)
     download = serializers.SerializerMethodField(
-        help_text="The address of the file that the job has written. Null until the job has succeeded"
+        help_text="The address of the file that the job has written. Null until it has succeeded, or if it has none"
     )
 
     class Meta:

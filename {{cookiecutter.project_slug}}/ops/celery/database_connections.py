@@ -19,7 +19,7 @@ def close_old_before_task(sender: Task, **kwargs: Any) -> None:
 
 
 def close_after_task(sender: Task, state: str | None = None, **kwargs: Any) -> None:
-    """Receiver of task_postrun: close the connections of a task that has failed, and otherwise only old ones.
+    """Receiver of task_postrun: close the connections of a task that has not succeeded, and otherwise only old ones.
 
     A task that was interrupted inside a query, for example by its soft time limit, leaves a connection on which the
     query is still running.

@@ -17,8 +17,8 @@ from celery.worker import request
 from django.conf import settings
 from django.dispatch import Signal
 
-# The header that names the queue from which a dead letter came. It is the queue in which the message died last: a
-# broker with delay queues lets a message with a countdown die in each of those in which it waits for its time.
+# The header that names the queue from which a dead letter came. It names the last death and not the first, because a
+# broker with delay queues lets a message with a countdown die in each of them before it reaches the queue of its task.
 ORIGINAL_QUEUE_HEADER = "x-last-death-queue"
 # Sent in the worker's main process when the process that ran a task was killed. The argument is its `task_id`.
 process_lost = Signal()

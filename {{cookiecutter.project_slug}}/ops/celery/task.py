@@ -79,8 +79,8 @@ class Task(DjangoTask):
     def retry(self, *args: Any, **options: Any) -> Any:
         """Retry as Celery does, but if the broker does not accept the retry, leave the message in its queue.
 
-        Celery would drop the message. Raises Reject in this case, an error of `unsendable` if no broker could ever take
-        the message, and otherwise what Celery's retry() raises.
+        Celery would drop the message. Raises Reject in this case. If no broker could ever take the message, raises that
+        error, which is one of `unsendable`. Otherwise raises what Celery's retry() raises.
         """
         try:
             return super().retry(*args, **options)

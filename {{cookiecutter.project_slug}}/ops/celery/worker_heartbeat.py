@@ -19,8 +19,9 @@ from ops import heartbeat
 from ops.celery.broker_probe import BrokerProbe
 
 INTERVAL = 1.0  # seconds between two touches
-# A pool process counts as stuck if it has not run any Python code for this long (seconds), because it is stopped, or C
-# code of a library does not release the GIL. A process that computes or waits for a long time is not stuck.
+# A pool process counts as stuck if it has not run any Python code for this long (seconds), because it is frozen
+# (SIGSTOP), or C code of a library does not release the GIL. A process that computes or waits for a long time is not
+# stuck.
 STUCK_AFTER = 30
 # While a message waits and a process or a thread of the pool is free, the worker must take a message within this time
 # (seconds). https://github.com/celery/celery/issues/10205 is about workers that are connected and take none.
@@ -105,7 +106,7 @@ class WorkerHeartbeat(bootsteps.StartStopStep):
     def _takes_messages(self, pool: Any, consumer: Any) -> bool:
         now = time.monotonic()
         has_free_process = len(state.active_requests) < pool.num_processes
-        if hasattr(pool, "has_free_thread"):  # After a lost connection, Celery forgets what runs in threads.
+        if hasattr(pool, "has_free_thread"):  # Celery may forget what runs in threads.
             has_free_process = has_free_process and pool.has_free_thread()
         is_rate_limited = any(bucket and bucket.contents for bucket in consumer.task_buckets.values())
         if self.probe.messages_wait and has_free_process and not is_rate_limited:

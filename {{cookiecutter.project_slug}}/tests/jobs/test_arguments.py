@@ -78,7 +78,7 @@ def test_submit_takes_the_types_that_form_fields_return(define):
     ],
     ids=["object", "set", "NaN", "unsaved"],
 )
-def test_the_error_of_a_value_that_a_row_cannot_keep_names_its_argument(define, value, error, message):
+def test_a_value_that_a_row_cannot_keep_is_refused_with_the_name_of_its_argument(define, value, error, message):
     fields.define_kind(define, {})
 
     with pytest.raises(error, match=f"^job keep: argument when can't be kept as JSON: {message}"):

@@ -1,4 +1,4 @@
-"""A job runs once, and its row says how it ended: jobs/executor.py."""
+"""An attempt at a job runs once, and its row says how it ended: jobs/executor.py."""
 
 import asyncio
 import re
@@ -142,7 +142,7 @@ def test_a_worker_goes_on_with_the_next_jobs_in_the_order_in_which_they_became_d
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_next_job_is_due_without_a_message_and_has_the_same_kind_owner_and_queue(ran, published, ada, grace):
+def test_a_worker_goes_on_only_with_a_due_job_without_a_message_of_the_same_kind_and_owner(ran, published, ada, grace):
     first = submit("note", number=0, owner=ada)
     submit("note", number=1, owner=ada, run_after=timedelta(hours=1))
     lifecycle.cancel(submit("note", number=2, owner=ada))

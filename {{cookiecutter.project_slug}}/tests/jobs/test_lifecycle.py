@@ -1,4 +1,4 @@
-"""A job's status changes in one step, and only for the worker that holds the job: jobs/lifecycle.py."""
+"""A job's status changes in one step, and a worker can only change that of a job that it holds: jobs/lifecycle.py."""
 
 import pytest
 from django.db import connection

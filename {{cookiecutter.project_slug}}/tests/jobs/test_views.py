@@ -94,7 +94,7 @@ def test_the_same_form_sent_twice_is_one_job(browser):
     assert Job.objects.count() == 1
 
 
-def test_a_page_that_is_loaded_again_submits_a_second_job(browser):
+def test_the_form_of_a_page_that_was_loaded_again_submits_a_second_job(browser):
     for _ in range(2):
         browser.post("/jobs/multiply/", form_on(page_of(browser), "multiply"))
 

@@ -140,7 +140,7 @@ def test_a_look_that_finds_the_process_alive_cancels_an_earlier_look_that_found_
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_it_runs_as_in_compose_without_a_package_and_finds_the_age_of_process_1(tmp_path):
+def test_the_command_of_compose_needs_no_package_and_finds_the_age_of_process_1(tmp_path):
     def look() -> tuple[int, str]:
         done = subprocess.run(
             [sys.executable, "-IS", "ops/watchdog.py", "worker"],

@@ -18,10 +18,10 @@ from django.db import connection
 # Seconds. A database that does not answer a query within this time counts as down, and the lock is given up. So a
 # database that is only slow makes the leader change.
 QUERY_TIMEOUT = 5
-# Seconds. PostgreSQL closes the lock's connection when it gets no query for this long. A process that is stopped or cut
-# off from the network loses the lock this way, although it cannot notice that itself. Until then there is no leader.
-# (The death of a process is noticed at once.) This must be longer than a publish to a broker that hangs, which takes up
-# to 10 seconds (config/settings/celery.py).
+# Seconds. PostgreSQL closes the lock's connection when it gets no query for this long. A process that is frozen
+# (SIGSTOP) or cut off from the network loses the lock this way, although it cannot notice that itself. Until then there
+# is no leader. (The death of a process is noticed at once.) This must be longer than a publish to a broker that hangs,
+# which takes up to 10 seconds (config/settings/celery.py).
 # https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-IDLE-SESSION-TIMEOUT
 IDLE_SESSION_TIMEOUT = 30
 

@@ -70,7 +70,7 @@ class BeatEntry(ModelEntry):
     def due_times(self) -> Iterator[datetime]:
         """Yield the times at which the entry is due after its last run: oldest first, in UTC, without end.
 
-        An entry that never ran has not missed anything. If more than one of its times has passed, the current time is
+        An entry that never ran catches up nothing: if more than one of its times has passed, the current time is
         yielded first, instead of them.
         """
         start, now = self.model.start_time, timezone.now()

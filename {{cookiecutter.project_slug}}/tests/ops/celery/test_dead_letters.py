@@ -97,7 +97,7 @@ class FakeRequest(dead_letters.Request):
 
 @pytest.mark.parametrize(("retries", "rejected"), [(4, []), (5, [False])])
 @pytest.mark.parametrize("error", [WorkerLostError("signal 9"), MemoryError()], ids=repr)
-def test_a_task_that_loses_its_process_or_memory_too_often_is_rejected(monkeypatch, error, retries, rejected):
+def test_a_task_that_dies_or_runs_out_of_memory_in_its_last_retry_is_rejected(monkeypatch, error, retries, rejected):
     monkeypatch.setattr(dead_letters, "process_lost", Signal())
     monkeypatch.setattr(dead_letters.request.Request, "on_failure", lambda *args, **kwargs: None)
     request = FakeRequest(retries)

@@ -262,8 +262,8 @@ def test_a_beat_that_loses_the_lock_in_the_middle_of_its_turn_sends_nothing(beat
 
 @needs_a_lock
 def test_a_beat_that_leads_again_sends_nothing_that_another_one_has_sent(beat, monkeypatch):
-    # A new leader writes the settings' schedule to the database, which alone makes it read all entries again. So it is
-    # turned off.
+    # A new leader writes the settings' schedule to the database. That would hide a leader that forgets to read all
+    # entries again, so this test turns the writing off.
     monkeypatch.setattr(DatabaseScheduler, "setup_schedule", lambda self: None)
     for name in ("a", "b"):
         entry(name)

@@ -131,7 +131,7 @@ def test_a_consumer_that_waits_is_woken_up_by_a_message(connect, publish):
         assert [message.payload for message in messages] == [1]
 
 
-def test_a_lost_wakeup_delays_a_message_and_no_more(connect, publish, monkeypatch):
+def test_a_lost_wakeup_only_delays_its_message(connect, publish, monkeypatch):
     monkeypatch.setattr(transport, "WAKEUPS_EXPIRE", 0)
     connection = connect()
     with Consumer(connection, QUEUES), pytest.raises(TimeoutError):
