@@ -5,7 +5,7 @@ import os
 from celery import Celery, signals
 
 from ops import request_id
-from ops.celery import database_connections, shutdown, threads, worker_heartbeat
+from ops.celery import database_connections, filesystem, shutdown, threads, worker_heartbeat
 from ops.celery import {{ cookiecutter.broker }} as broker
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
@@ -16,6 +16,7 @@ app = Celery("{{ cookiecutter.project_slug }}", task_cls="ops.celery.{{ cookiecu
 app.config_from_object("django.conf:settings", namespace="CELERY", force=True)
 app.autodiscover_tasks()
 broker.install(app)
+filesystem.install()
 threads.install()
 app.steps["worker"].add(worker_heartbeat.WorkerHeartbeat)
 signals.before_task_publish.connect(request_id.add_to_message)

@@ -15,7 +15,7 @@ from django.conf import settings
 from tests.support.waiting import wait_for
 
 HOST = "example.com"
-# A project whose results go to a server needs its URL. Others refuse this variable.
+# A project whose results go to a server needs its URL. Others refuse such a URL.
 RESULTS = {"CELERY_RESULT_BACKEND": "cache+memory://"} if "://" in (settings.CELERY_RESULT_BACKEND or "") else {}
 
 WORKER = ["celery", "-A", "config", "worker", "--concurrency", "1", "--without-gossip", "--without-mingle"]
@@ -74,9 +74,8 @@ def worker(log: Path, *options: str, **variables: str) -> Iterator[subprocess.Po
 
 
 def send(task: str, log: Path, **variables: str) -> None:
-    """Send a task of tests/support/failing.py, by its name, to the worker with this log, which may start later.
-
-    A running worker may read the message's file before it is written completely. Then the message is lost.
+    """Send the task with this name in tests/support/failing.py. The worker whose log is `log`, or one that starts later
+    with the same log, takes it, because the messages are files next to the log.
     """
     log = log.with_name("send.log")
     command = ["python", "manage.py", "shell", "-c", f"from tests.support.failing import {task}; {task}.delay()"]
