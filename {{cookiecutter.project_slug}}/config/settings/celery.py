@@ -101,12 +101,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 # How long one attempt to connect waits for a broker that hangs. Celery's default is 4.
 # https://docs.celeryq.dev/en/stable/userguide/configuration.html#broker-connection-timeout
 CELERY_BROKER_CONNECTION_TIMEOUT = 3
-# When a worker has held a message for this long without acknowledging it, RabbitMQ delivers the message again. So every
-# time limit must be shorter. RabbitMQ's default is 30 minutes.
-# https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout
-CONSUMER_TIMEOUT = CELERY_TASK_TIME_LIMIT + 600
-# Every time limit must be shorter than this, so that no message is delivered again while its task still runs.
-MAX_TASK_TIME_LIMIT = CONSUMER_TIMEOUT
+# When a worker has held a message for this long without acknowledging it, RabbitMQ delivers the message again.
+# RabbitMQ's default is 30 minutes. https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout
+CONSUMER_TIMEOUT = 3 * CELERY_TASK_TIME_LIMIT
+# Every time limit must be shorter than this, so that no message is delivered again while its task still runs. Half of
+# the timeout, because a message may wait in its worker until another task has ended.
+MAX_TASK_TIME_LIMIT = CONSUMER_TIMEOUT / 2
 # When a worker loses its connection, RabbitMQ gives the messages of its running tasks to other workers at once. So the
 # worker cancels those tasks, which loses their work so far. Otherwise they would run twice. Tasks in threads can't be
 # cancelled, so they do run twice.
@@ -142,9 +142,8 @@ def queue(name: str) -> Queue:
             # https://www.rabbitmq.com/docs/quorum-queues
             "x-queue-type": "quorum",
             "x-consumer-timeout": CONSUMER_TIMEOUT * 1000,  # milliseconds
-            # A message whose worker died this often goes to DEAD_LETTER_QUEUE, like one that a worker rejects. After
-            # RabbitMQ's own limit of 20 the message would be dropped.
-            # https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
+            # A message whose worker died this often goes to DEAD_LETTER_QUEUE, like one that a worker rejects.
+            # RabbitMQ's own limit is 20. https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
             "x-delivery-limit": DELIVERY_LIMIT,
             "x-dead-letter-exchange": "",
             "x-dead-letter-routing-key": DEAD_LETTER_QUEUE.name,
@@ -239,8 +238,8 @@ CELERY_RESULT_EXPIRES = None
 {% if cookiecutter.result_backend == "redis" %}
 # redis://:password@host:6379/1. If it is not set, settings/dev.py uses files and settings/prod.py refuses to start.
 CELERY_RESULT_BACKEND = exported_url_with_password("CELERY_RESULT_BACKEND", "REDIS_PASSWORD")
-# How long one attempt to store or to read a result waits for a server that hangs. By default it waits for two minutes,
-# and for a connection without a limit.
+# How long one attempt to store or to read a result waits for a server that hangs. By default it waits two minutes for
+# an answer, and for ever to connect.
 CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = 3
 CELERY_REDIS_SOCKET_TIMEOUT = 3
 CELERY_REDIS_SOCKET_KEEPALIVE = True

@@ -37,14 +37,17 @@ class Task(task.Task):
         """Send the task as Celery does.
 
         Raises TooFarAhead, a ValueError, if the countdown, or the time until `eta`, is longer than MAX_COUNTDOWN
-        seconds. Redis would deliver the message again and again while it waits in a worker.
+        seconds (less if the task may run longer than others). Redis would deliver the message again while it waits in a
+        worker or while the task runs.
         """
         delay = countdown or 0
         if eta is not None:
             delay = (maybe_make_aware(maybe_iso8601(eta)) - self.app.now()).total_seconds()
-        if delay > settings.MAX_COUNTDOWN:
+        limit = options.get("time_limit") or self.time_limit or 0
+        longest = settings.MAX_COUNTDOWN - max(0, limit - settings.CELERY_TASK_TIME_LIMIT)
+        if delay > longest:
             raise TooFarAhead(
-                f"{self.name} can't wait {delay:.0f} s: at most {settings.MAX_COUNTDOWN} s are possible. "
+                f"{self.name} can't wait {delay:.0f} s: at most {longest} s are possible. "
                 "The comment at MAX_COUNTDOWN in config/settings/celery.py says what to do"
             )
         return super().apply_async(args, kwargs, countdown=countdown, eta=eta, **options)

@@ -41,6 +41,13 @@ def test_a_task_that_redis_would_deliver_twice_while_it_waits_is_refused(when):
         run.apply_async(**when)
 
 
+def test_a_countdown_must_leave_enough_time_for_a_task_that_may_run_longer_than_others():
+    longer = {"time_limit": settings.CELERY_TASK_TIME_LIMIT + 100}
+
+    with pytest.raises(ValueError, match=f"at most {settings.MAX_COUNTDOWN - 100} s are possible"):
+        run.apply_async(countdown=settings.MAX_COUNTDOWN - 50, **longer)
+
+
 def test_a_retry_that_is_too_far_ahead_fails_once_and_says_what_to_do(worker, caplog):
     runs.clear()
 
