@@ -26,7 +26,7 @@ test: $(VENV)/installed lint docs quick ## Run all tests; without a Docker engin
 	$(IN_DOCKER) tests/faults tests/smoke
 
 quick: $(VENV)/installed ## Run the tests that need no Docker
-	$(PYTEST) --numprocesses 5 --ignore tests/smoke --ignore tests/faults
+	$(PYTEST) --numprocesses 4 --ignore tests/smoke --ignore tests/faults
 
 smoke: $(VENV)/installed ## Build and start every combination in Docker, and run a task in it
 	$(IN_DOCKER) tests/smoke
@@ -45,7 +45,7 @@ bench: $(VENV)/installed ## Measure requests with jobs and without, a backlog of
 	$(BIN)/python -m bench.performance
 	$(BIN)/python -m bench.saturation
 
-lint: $(VENV)/installed ## Check the style of all code that contains no Jinja, and the types of the template's own code
+lint: $(VENV)/installed ## Check the style of all code that contains no Jinja, and the types of its tests, hooks and checks
 	$(RUFF) check --no-cache $(CODE)
 	$(RUFF) format --no-cache --check $(CODE)
 	$(BIN)/mypy
@@ -58,7 +58,7 @@ docs: $(VENV)/installed ## Build docs/ to docs/_build; warnings are errors
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build
 
 lock: ## Update both constraints.txt: the newest versions that fit, with hashes
-	@# constraints.txt has no hash yet for a package that was added to pyproject.toml, so an old environment must do
+	@# constraints.txt has no hash yet for a package that was added to pyproject.toml, so .venv is used as it is
 	@test -e $(VENV)/installed || $(MAKE) $(VENV)/installed
 	$(BIN)/python -m tests.lock
 

@@ -235,7 +235,7 @@ class Bench:
         count = "SELECT count(*) FROM example_taskrun WHERE task_name = 'one_query'"
         wait_for(lambda: self.stack.sql(count) == [[str(self.jobs + 1)]], "the end of all tasks", seconds=300)
         [[took]] = self.stack.sql(TASKS_TOOK)
-        return {"jobs processed per second": self.jobs / float(took)}
+        return {"tasks processed per second": self.jobs / float(took)}
 
 
 @contextmanager

@@ -24,7 +24,8 @@ OPTIONS = {name: _choices(CONTEXT[name]) for name in PROMPTS if _choices(CONTEXT
 
 # The prompts whose choices bring packages.
 PACKAGE_PROMPTS = ("broker", "result_backend", "beat", "jobs")
-# The prompts with choices that change Python code. In this order, nine combinations contain every pair of choices.
+# The prompts with choices that change Python code. With the prompts in this order, every_pair() needs only nine
+# combinations.
 CODE_PROMPTS = ("result_backend", "broker", "beat", "jobs", "web_proxy", "worker_pools")
 
 

@@ -27,7 +27,8 @@ BELONGS: list[tuple[str, set[str | bool], list[str]]] = [
     ("web_proxy", {"nginx"}, ["deploy/nginx", "compose.tls.yaml"]),
 ]
 
-# Files of a user's own, each in a folder that some answer leaves out or that cookiecutter could replace as a whole.
+# Files of a user's own, in folders that some answer leaves out or that cookiecutter could replace as a whole, and an
+# app of the user's own.
 MINE = [
     *["accounts/mine.py", "accounts/templates/accounts/mine.html", "accounts/migrations/0002_mine.py"],
     *["deploy/nginx/mine.conf", "docs/mine.md", "example/mine.py", "example/templates/example/mine.html"],

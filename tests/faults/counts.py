@@ -15,7 +15,7 @@ class Counts:
 
     broker: str  # and "jobs: none" for a project without jobs
     case: str  # the letter of the case in docs/faults.md, and what happened
-    sent_as: str  # tasks or jobs
+    sent_as: str  # tasks, jobs or tick
     submitted: int
     refused: int  # the caller got an exception
     errors: list[str]  # which ones

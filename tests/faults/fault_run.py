@@ -88,9 +88,9 @@ class FaultRun:
     error, this waits up to `seconds` for the work of the ways that are not `late`, counts it, and raises AssertionError
     if something is wrong.
 
-    `ways`: WAYS, or only the first one if the project has no jobs. `late`: the ways whose work comes back only when a
-    lease, or Redis's visibility timeout, is over. It is not waited for, so that other runs can begin. wait_until_idle()
-    judges everything at the end.
+    `ways`: which of WAYS it counts. A project without jobs has only tasks. `late`: the ways whose work comes back only
+    when a lease, or Redis's visibility timeout, is over. It is not waited for, so that other runs can begin.
+    wait_until_idle() judges everything at the end.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class FaultRun:
         return [dict(zip(names, row, strict=True)) for row in self.stack.sql(JOBS.format(batch=self.batch))]
 
     def finished(self, ways: Iterable[str]) -> bool:
-        """Are all that were accepted finished, of these ways?"""
+        """Has everything that was accepted in these ways finished?"""
         runs = self.runs()
         return all(self.sent[way].accepted <= runs[way].keys() for way in ways)
 
@@ -191,7 +191,7 @@ class FaultRun:
         return sum(map(int, counts.values()))
 
     def count(self, way: str) -> Counts:
-        """Count one way's half of the batch, write it to the file, and return it."""
+        """Count the batch's tasks, or its jobs (`way`), write the counts to the file, and return them."""
         sent, runs = self.sent[way], self.runs()[way]
         unfinished = sent.accepted - runs.keys()
         stuck = 0
@@ -218,7 +218,7 @@ class FaultRun:
         return counts
 
     def violations(self, ways: Iterable[str] | None = None) -> list[str]:
-        """Count these ways' halves of the batch, or both, and return what is wrong."""
+        """Count the batch's tasks, jobs or both (`ways`), and return what is wrong."""
         judges = {"tasks": self._violations_of_tasks, "jobs": self._violations_of_jobs}
         return [violation for way in ways or self.ways for violation in judges[way](self.count(way))]
 

@@ -107,7 +107,7 @@ def starts(case: FaultRun, function: str) -> int:
     return sum(executions for executions, _ in case.runs().get(function, {}).values())
 
 
-def test_a_task_that_takes_more_memory_than_the_worker_has_stops_and_harms_no_other(stack, fault_run):
+def test_a_task_that_needs_too_much_memory_becomes_a_dead_letter_and_harms_no_other(stack, fault_run):
     worker = container(stack, "worker")
     with fault_run("j: a task takes more memory than the worker has", seconds=300) as case:
         limit = ["--memory", "1g", "--memory-swap", "1g", worker]
@@ -122,7 +122,7 @@ def test_a_task_that_takes_more_memory_than_the_worker_has_stops_and_harms_no_ot
             subprocess.run(["docker", "update", *free], check=True, capture_output=True)
 
 
-def test_a_task_that_kills_its_process_each_time_stops_and_harms_no_other(stack, fault_run):
+def test_a_task_that_always_kills_its_process_becomes_a_dead_letter_and_harms_no_other(stack, fault_run):
     with fault_run("n: a task kills its process each time") as case:
         send(stack, case.batch, tasks=1, function="poison")
         case.submit(tasks=300, jobs=300, seconds=0.2)

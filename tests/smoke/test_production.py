@@ -64,7 +64,7 @@ def test_a_task_sent_from_the_page_comes_back_and_no_log_has_an_error(stack):
     stack.check_logs()
 
 
-def test_our_processes_are_not_root_write_no_files_and_have_no_capabilities(stack):
+def test_our_processes_are_not_root_have_a_read_only_file_system_and_no_capabilities(stack):
     for service in ours(stack):
         user, unwritable, status = stack.compose("exec", "--no-TTY", service, "sh", "-c", RIGHTS).stdout.splitlines()
         assert user != "0", service
@@ -72,7 +72,7 @@ def test_our_processes_are_not_root_write_no_files_and_have_no_capabilities(stac
         assert re.fullmatch(r"CapBnd:\s*0+NoNewPrivs:\s*1", status), f"{service}: {status}"
 
 
-def test_only_nginx_or_without_it_web_publishes_a_port(stack, answers):
+def test_only_one_service_publishes_a_port_which_is_nginx_or_else_web(stack, answers):
     services = map(json.loads, stack.compose("ps", "--format", "json").stdout.splitlines())
     published = [it["Service"] for it in services if any(port["PublishedPort"] for port in it["Publishers"])]
 

@@ -1,4 +1,4 @@
-"""Sample jobs, below their forms. The project finds a jobs.py in every app.
+"""Sample jobs, each below its form (the one of `add` is in forms.py). The project finds a jobs.py in every app.
 
 A form checks what is submitted on the page or by the API, and not what code passes to submit(). If the worker dies, the
 job starts again from the beginning, so running it twice must do no harm.

@@ -72,7 +72,7 @@ _last_owner: dict[str, Any] = {}
 
 
 def in_database() -> QuerySet[Job]:
-    """Return the waiting jobs that have not been published. An index serves all queries on them below."""
+    """Return the waiting jobs that have not been published. Each query on them below uses an index."""
     return Job.objects.filter(status=Job.Status.WAITING, published_at=None)
 
 
@@ -232,7 +232,7 @@ def _window(names: set[str], messages: int, pace: Pace) -> int:
 
 def _choose(queue: str, places: int, messages: Counter[Any]) -> list[Any]:
     """Return the primary keys of up to `places` due jobs, given how many messages each owner has in the broker."""
-    # Owners who have messages may get no place, so look at that many further owners.
+    # Owners who have messages in the broker may get no place, so look at one more owner for each of them.
     owners = islice(_owners(queue), places + len(messages))
     turns = [(messages[owner], position, owner) for position, owner in enumerate(owners)]
     oldest = {owner: _oldest(queue, owner, places) for _, _, owner in turns}

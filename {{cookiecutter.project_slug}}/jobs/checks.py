@@ -45,7 +45,7 @@ def check_time_limits(app_configs: Any, **kwargs: Any) -> list[Error]:
     return [
         Error(
             f"job {kind.name}: a time limit of {kind.time_limit} seconds is too long",
-            hint="Together with JOBS_TURN_SECONDS it must be below MAX_TASK_TIME_LIMIT: "
+            hint="The limit plus JOBS_TURN_SECONDS must be below MAX_TASK_TIME_LIMIT: "
             f"{settings.JOBS_TURN_SECONDS:g} and {longest:g} seconds.",
             id="jobs.E003",
         )

@@ -42,7 +42,7 @@ def run(stop: threading.Event) -> None:
     """Dispatch jobs until `stop` is set. If the database or the broker is down, keep trying.
 
     The loop only reads `stop` and never waits for it. A signal handler runs in the main thread, and one that sets an
-    event for which the same thread is waiting would deadlock.
+    event for which the same thread is waiting can deadlock.
     """
     listener = NotificationListener()
     broker = BrokerProbe()

@@ -1,8 +1,8 @@
 """Run a command and restart it when Python code changes: `python -m ops.reload celery -A config worker`.
 
 This is for development. A restart or a stop is gentle: the command gets one SIGTERM and as much time as it needs, so a
-worker finishes its running tasks first. The commands that come with watchfiles and watchdog kill it after some seconds,
-or send the signal to its pool processes as well.
+worker finishes its running tasks first. The reload commands of the packages watchfiles and watchdog kill it after some
+seconds, or send the signal to its pool processes as well.
 """
 
 import signal

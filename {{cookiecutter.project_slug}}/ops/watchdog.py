@@ -42,7 +42,7 @@ def container_age() -> float:
 
 
 def fields_of(process: int) -> list[str]:
-    """Return what Linux tells about a process, from its state on.
+    """Return the fields of /proc/PID/stat, beginning with the third one, `state`.
 
     https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
     """

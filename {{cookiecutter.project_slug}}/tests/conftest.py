@@ -19,8 +19,8 @@ def _worker(django_db_setup, django_db_blocker):
             queue(connection).purge()  # an interrupted run may have left messages
     with django_db_blocker.unblock(), start_worker(app, perform_ping_check=False) as worker:
         yield worker
-        # A worker that was told to end waits for two more messages, up to two seconds for each. These two come after
-        # that, so it ends at once.
+        # A worker that is told to end still waits for two messages, up to two seconds for each. These two pings arrive
+        # soon after it is told, so it ends at once.
         for seconds in (0.1, 0.3):
             Timer(seconds, app.control.ping, kwargs={"timeout": 0}).start()
 

@@ -6,7 +6,7 @@ class Run(models.Model):
     """One execution that has finished, or for a task that does harm, that has started."""
 
     batch = models.CharField(max_length=50)
-    sent_as = models.CharField(max_length=10)  # tasks or jobs, or the name of a task that does harm
+    sent_as = models.CharField(max_length=10)  # tasks or jobs, or a word for a task that does harm
     number = models.IntegerField()
     finished_at = models.DateTimeField(db_default=Now())
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from config.settings.environment import env, exit_on_misconfiguration
 
 with exit_on_misconfiguration():
-    # manage.py then has the same values as `make local`, such as SECRET_KEY. A variable that is set already stays as it
-    # is. A container gets what compose passes on, as in production, and must not find more in the mounted source.
+    # Reading .env gives manage.py the same values that honcho gives to `make local`, such as SECRET_KEY. A variable
+    # that is set already stays as it is. A container gets what compose passes on, as in production, and must not find
+    # more in the mounted source.
     if env.bool("READ_DOTENV", default=True):
         env.read_env(Path(__file__).resolve().parents[2] / ".env")
 

@@ -106,7 +106,7 @@ class WorkerHeartbeat(bootsteps.StartStopStep):
     def _takes_messages(self, pool: Any, consumer: Any) -> bool:
         now = time.monotonic()
         has_free_process = len(state.active_requests) < pool.num_processes
-        if hasattr(pool, "has_free_thread"):  # Celery may forget what runs in threads.
+        if hasattr(pool, "has_free_thread"):  # A cancelled task may still run in its thread.
             has_free_process = has_free_process and pool.has_free_thread()
         is_rate_limited = any(bucket and bucket.contents for bucket in consumer.task_buckets.values())
         if self.probe.messages_wait and has_free_process and not is_rate_limited:

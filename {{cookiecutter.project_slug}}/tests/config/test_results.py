@@ -1,4 +1,4 @@
-"""How tasks behave while the result backend is down: the results in config/settings/celery.py."""
+"""How tasks behave while the result backend is down: the settings of results in config/settings/celery.py."""
 
 import subprocess
 import sys

@@ -142,7 +142,7 @@ def test_a_worker_goes_on_with_the_next_jobs_in_the_order_in_which_they_became_d
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_worker_goes_on_only_with_a_due_job_without_a_message_of_the_same_kind_and_owner(ran, published, ada, grace):
+def test_a_worker_goes_on_only_with_a_job_of_the_same_kind_and_owner_that_is_due(ran, published, ada, grace):
     first = submit("note", number=0, owner=ada)
     submit("note", number=1, owner=ada, run_after=timedelta(hours=1))
     lifecycle.cancel(submit("note", number=2, owner=ada))
@@ -520,7 +520,7 @@ def test_any_other_error_ends_the_job_and_takes_back_what_it_wrote(define, publi
     [
         (True, "before the end"),
         (False, "before the end"),
-        (True, "after the commit"),  # without a transaction, on_commit() runs its callback at once
+        (True, "after the commit"),  # there is no after without a transaction
         (True, "never"),
         (False, "never"),
     ],

@@ -86,7 +86,7 @@ def test_a_process_whose_broker_is_down_for_hours_is_not_ready_and_is_left_alone
     assert container.killed == []
 
 
-def test_a_process_that_is_stuck_is_killed_at_the_second_look_with_a_line_in_the_log(container):
+def test_a_process_that_is_still_stuck_ten_seconds_after_the_first_look_is_killed_with_a_line_in_the_log(container):
     container.touch("worker.alive")
     container.touch("worker.ready")
 

@@ -235,7 +235,9 @@ class Scheduler(DatabaseScheduler):
                 logger.warning("beat: %s: %s missed since %s, %s", entry.name, count, since, then)
 
     def reserve(self, entry: BeatEntry) -> BeatEntry:
-        """Return the entry as it is after the tick that is sent next. Raises django.db.Error if the lock is lost."""
+        """Return the entry as it is after the tick that is about to be sent. Raises django.db.Error if the lock is
+        lost.
+        """
         # Reading the schedule may have taken seconds, so confirm the lock again. This costs one query per message.
         self._lock.acquire()
         return super().reserve(entry)

@@ -1,7 +1,7 @@
 """What is special about Redis as the broker: it has no acknowledgements and no dead letters of its own.
 
-transport     takes a message and records that it was taken in one step, because Celery's own transport can lose it in
-              between. A server that refuses commands counts as down
+transport     takes a message and records this, both in one step. Celery's own transport needs two steps, and can lose
+              the message in between. A server that refuses commands counts as down
 dead_letters  keeps the messages that no worker can process
 task          counts how often a message comes again, and refuses countdowns that are too long for Redis
 

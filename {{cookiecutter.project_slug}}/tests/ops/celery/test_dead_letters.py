@@ -16,7 +16,7 @@ from ops.celery import dead_letters
 from tests.support import processes
 from tests.support.waiting import wait_for
 
-# If the project's broker makes dead letters itself, only the stack has it. The broker in memory makes none.
+# Some brokers make dead letters themselves. Such a broker runs only in the stack; the one in memory makes none.
 needs_broker = pytest.mark.skipif(
     app.conf.broker_url.startswith("memory") and "redis" not in app.task_cls,
     reason="needs the broker itself, which makes dead letters: make test-docker",
