@@ -67,7 +67,7 @@ def test_the_samples_can_be_deleted_as_the_readme_says(bake_fresh, generated_ven
 def test_a_project_whose_jobs_were_removed_by_hand_has_the_files_of_one_that_never_had_them(
     bake, bake_fresh, generated_venv, answers
 ):
-    """By the lines of docs/jobs.md, word by word. What is to be read, and not to be run, may differ."""
+    """By the lines of docs/jobs.md, word by word. README.md, AGENTS.md and docs/ may differ."""
     project = bake_fresh(**answers)
     lines = shell_lines_below("Remove the engine", (project / "docs/jobs.md").read_text())
 

@@ -55,7 +55,7 @@ def rows(hook: str) -> list[tuple[str, list[str]]]:
 
 
 def rows_of(answers: Answers) -> list[tuple[bool, list[str]]]:
-    """Return ONLY_WITH as it is for these answers: is it wanted, and its paths."""
+    """Return for each row of ONLY_WITH whether these answers want its paths, and the paths."""
     context = generate_context(TEMPLATE / "cookiecutter.json", extra_context=answers)
     names = prompt_for_config(context, no_input=True)
     rendered = [(Environment().from_string(wanted).render(cookiecutter=names), paths) for wanted, paths in rows(HOOK)]

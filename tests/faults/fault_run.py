@@ -176,8 +176,8 @@ class FaultRun:
         return not any(job["status"] in UNFINISHED for job in self.jobs()) and not self.messages()
 
     def messages(self) -> int:
-        """Return how many messages the broker has outside the queue KEPT. Redis: only this batch's. RabbitMQ: those of
-        all batches.
+        """Return how many messages the broker has outside the queue KEPT. Redis: those of this batch's tasks.
+        RabbitMQ: those of all batches.
         """
         if self.broker == "redis":
             keys = [["LRANGE", "default", "0", "-1"], ["HVALS", "unacked"]]

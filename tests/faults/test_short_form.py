@@ -2,8 +2,8 @@
 or 12 and 12 of 15 s, worked on by one worker of eight processes. A project without jobs gets the plain tasks only, and
 in one with several worker pools the faults hit the worker of the queue `default`.
 
-The order matters: work that comes back late does so during later cases, which do not hit it again. Jobs of a killed
-worker come back after a minute, its plain tasks on Redis after some minutes. The last test waits for both.
+Keep this order: work that comes back late does so while later cases run, and their faults must not hit it again. Jobs
+of a killed worker come back after a minute, its plain tasks on Redis after some minutes. The last test waits for both.
 """
 
 import time

@@ -27,8 +27,8 @@ def prepare(folder: Path) -> None:
 
 
 class CookieJar(RequestsCookieJar):
-    """Keeps and sends cookies that are for TLS only, because the tests, as the load balancer, reach the project without
-    TLS.
+    """Also sends the cookies that a browser would send only over TLS, because the tests, as the load balancer, reach
+    the project without TLS.
     """
 
     def set_cookie(self, cookie: Cookie, *args: Any, **kwargs: Any) -> Any:

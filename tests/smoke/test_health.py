@@ -163,7 +163,7 @@ def test_it_turns_unhealthy_within_150_seconds(found, broker, case):
 
 @pytest.mark.parametrize("case", BROKEN)
 @pytest.mark.parametrize("broker", BROKERS)
-def test_it_is_left_alone_because_a_restart_would_not_help(found, broker, case):
+def test_it_is_left_alone_because_something_else_has_to_mend_it(found, broker, case):
     assert found[broker].restarts_of_broken[case] == 0
 
 

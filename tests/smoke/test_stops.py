@@ -1,4 +1,4 @@
-"""A stopping worker ends what it can, and gives the rest back in time."""
+"""A stopping worker finishes what it can, and gives the rest back in time."""
 
 import time
 

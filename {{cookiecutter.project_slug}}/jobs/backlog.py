@@ -37,7 +37,7 @@ from jobs.queues import names_of
 from jobs.statements import Parameter, Select, Update, column
 
 BATCH = 100  # jobs of one queue that are taken at once, at most
-FEW = 10  # If at least so many jobs are due, the next ones are chosen owner by owner.
+FEW = 10  # If at least so many jobs are due, owners take turns.
 PACE_INTERVAL = 0.5  # seconds over which the pace of the workers is measured
 
 

@@ -83,7 +83,7 @@ def check_forms(app_configs: Any, **kwargs: Any) -> list[Error]:
 
 
 def _known_values(field: forms.Field) -> Iterator[Any]:
-    """Yield the values that the field returns for its initial value and for each choice written in the code.
+    """Yield the values that the field returns for its initial value and, if it converts choices, for each of them.
 
     Fields of models are left out, because their choices are in the database, and their values are primary keys.
     """

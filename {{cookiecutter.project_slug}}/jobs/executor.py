@@ -1,4 +1,4 @@
-"""Runs one job in a worker: claims it, calls its function, and writes how it ended."""
+"""Runs jobs in a worker: claims one, calls its function, and writes how it ended."""
 
 import logging
 import time

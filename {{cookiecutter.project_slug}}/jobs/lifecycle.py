@@ -10,7 +10,8 @@
                                    recover_expired_leases: the worker is dead or hangs
                                    All but `release` end a job as failed at its last attempt.
     waiting → cancelled            cancel
-    running → cancelled            cancel asks the job to stop, and mark_cancelled follows when it has stopped
+    running → cancelled            cancel asks the job to stop, and mark_cancelled follows when it has stopped. Any of
+                                   the lines that lead to `waiting` also ends such a job as cancelled.
     failed, cancelled → waiting    retry: somebody wants the job to run again
 
 `attempts` counts the claims and is the fencing token. A worker that was thought dead and comes back writes nothing,
@@ -66,7 +67,9 @@ def _started() -> dict[str, Any]:
 
 
 def _next_of(owner: Q) -> QuerySet[Job]:
-    """Return the owner's oldest due job in the same queue that has no message. None if it is of another kind."""
+    """Find the oldest of the owner's due jobs in this queue that have no message. Empty if that job is of another
+    kind.
+    """
     due = Job.objects.filter(_NOW_DUE, owner, queue=column("queue"), published_at=None).order_by("run_after")
     oldest = due.select_for_update(skip_locked=True).values("pk")[:1]
     return Job.objects.filter(pk=oldest, kind=column("kind"))

@@ -1,7 +1,7 @@
 """The queues of the messages for jobs: each queue of the project has a companion, `default` has `default.jobs`.
 
-A companion contains nothing but messages for jobs. So its length tells the dispatcher whether messages are missing, and
-how many plain tasks wait beside them doesn't matter. It has the same arguments as its queue.
+A companion contains nothing but messages for jobs. So its length tells the dispatcher whether messages are missing.
+Plain tasks wait in another queue and don't change that length. It has the same arguments as its queue.
 """
 
 from typing import Any

@@ -37,7 +37,7 @@ class Request(HttpRequest):
 
 
 def login_required_for_htmx(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Send users who are not logged in to the login page, and let a page that polls reload itself.
+    """If nobody is logged in, redirect to the login page. A page that polls is told to reload itself instead.
 
     Without the reload, htmx would follow the redirect and put the login form in the place of the list.
     """

@@ -1,9 +1,10 @@
 """Two files of each process, whose age tells what the process can do.
 
-alive  The process touches this file in every turn of its loop, whatever the broker and the database do. If the file is
-       old, the process is stuck and only a restart helps: ops/watchdog.py ends it.
-ready  The process touches this file while it can do its work, which needs the broker. If the file is old, the health
-       check of compose.yaml calls the process unhealthy. A restart would not help, because the cause is elsewhere.
+alive  The process touches this file in every turn of its loop, whatever the broker and the database do. (A worker does
+       not if it takes no message although it could.) If the file is old, the process is stuck and only a restart
+       helps: ops/watchdog.py ends it.
+ready  The process touches this file while it can do its work. If the file is old, the health check of compose.yaml
+       calls the process unhealthy. It is not ended: a server has to come back, or a time limit ends what hangs.
 
 Looking at a file takes milliseconds, whereas `celery inspect ping` starts Python with the whole project and asks
 through the broker.

@@ -199,7 +199,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # what a broker must keep.
 CACHES = {"default": env.cache_url_config(url_with_password("CACHE_URL", "CACHE_PASSWORD") or "locmemcache://")}
 if CACHES["default"]["BACKEND"].endswith("RedisCache"):
-    # How long (seconds) a request waits for a cache that does not answer. By default it waits five seconds.
+    # How long (seconds) each access waits for a cache that does not answer. By default it waits five seconds.
     CACHES["default"]["OPTIONS"] = {"socket_connect_timeout": 1, "socket_timeout": 1}
 
 # --- Files -------------------------------------------------------------------------------------------------------

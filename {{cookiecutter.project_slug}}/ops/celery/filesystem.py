@@ -16,7 +16,7 @@ from kombu.utils.json import dumps
 class Channel(filesystem.Channel):
     """A channel, on which a worker takes messages or a publisher sends them."""
 
-    # kombu's own classes call the second parameter by different names, so positions must do.
+    # kombu's own classes have different names for the second parameter, so it is positional only here.
     def _put(self, queue: str, payload: dict[str, Any], /, **kwargs: Any) -> None:  # type: ignore[override]
         """Write the message to a file that belongs to no queue, and rename it then."""
         name = f"{round(monotonic() * 1000)}_{uuid4()}"

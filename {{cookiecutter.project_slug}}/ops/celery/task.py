@@ -10,7 +10,7 @@ from kombu.exceptions import EncodeError
 from ops.lost_connection import is_lost_connection
 
 # How often a task is sent again after a lost connection, and the longest delay before that (seconds). The delays
-# double and are random, so that not all tasks come back at the same moment. Together they last about 15 minutes.
+# double and are random, so that not all tasks come back at the same moment. Together they last 13 minutes on average.
 MAX_RECONNECTS = 30
 MAX_RECONNECT_DELAY = 60
 

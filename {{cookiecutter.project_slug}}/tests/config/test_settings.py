@@ -129,7 +129,7 @@ def test_production_keeps_connections_and_has_the_timeout_of_base_py():
     assert "'connect_timeout': 5" in answer
 
 
-def test_a_password_may_end_with_a_line_break_and_is_put_into_a_url_without_a_password(tmp_path):
+def test_a_password_file_may_end_with_a_line_break_and_only_a_url_without_password_gets_it(tmp_path):
     (tmp_path / "password").write_text("it's @ secret\n")
     code = (
         "from config.settings.environment import url_with_password;"

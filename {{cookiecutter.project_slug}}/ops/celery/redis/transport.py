@@ -3,9 +3,9 @@ commands counts as down.
 
 Celery's own transport takes a message out of its list (BRPOP) and then records in the hash `unacked` that it was taken.
 If the worker or the server is killed in between, or if a full server refuses the second step, the message is lost. Here
-a script does both in one step. A script cannot wait, so a worker that found no message waits for a wakeup, which a
-publisher adds to a second list together with its message. A lost wakeup costs at most a second, because then the worker
-looks again.
+a script does both in one step. A script cannot wait, so a worker that found no message waits for a wakeup in a second
+list. A publisher adds one there in the transaction in which it adds its message to the queue. A lost wakeup costs at
+most a second, because then the worker looks again.
 
 A server refuses commands for a while at a failover, or if it can't write its snapshot. Celery's own transport passes
 the refusal on, which ends the worker. Here the worker connects again until the server accepts commands, and a publisher

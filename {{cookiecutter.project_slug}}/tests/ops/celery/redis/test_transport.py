@@ -161,7 +161,7 @@ def test_urgent_messages_come_first_and_every_queue_has_its_turn(connect, publis
     for number in range(3):
         publish(number, QUEUES[0])
         publish(10 + number, QUEUES[1])
-    publish(9, QUEUES[1], priority=9)  # on Redis 0 is the most urgent priority
+    publish(9, QUEUES[1], priority=9)  # with Redis, priority 0 is the most urgent
     publish(99, QUEUES[1], priority=0)
 
     numbers = [message.payload for message in consume(connect(), 8)]
