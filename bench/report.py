@@ -26,7 +26,8 @@ ROWS = 200_000
 REQUESTS = 60  # for each way of building the report, and each number of clients
 CLIENTS = [1, 4]
 
-# What the generated project has not, because nobody should: the same work inside the request.
+# A view that the generated project does not have, because nobody should work like this: the same work inside the
+# request.
 INLINE = """
 from rest_framework.decorators import api_view
 from rest_framework.response import Response

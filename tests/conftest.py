@@ -23,7 +23,8 @@ from tests.running.stack import Stack, engine_answers, give_to_container_user
 SLUG = "smoke_project"  # the same for all stacks, so that their images share layers
 STARTED = {"stack", "site", "found"}  # fixtures that start something which the tests of a file share
 SHARED_BY_ALL = "found"  # this one is the same for all parameters of its tests
-LONGEST = {"test_generated_suite", "test_health", "test_smoke"}  # started first, so that none runs alone at the end
+# Files that are started first, so that none of their tests runs alone at the end.
+LONGEST = {"test_generated_suite", "test_health", "test_smoke", "test_stops", "test_worker_pools"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -196,7 +196,7 @@ assert not app.conf.task_always_eager
 
 @PAIRS
 @pytest.mark.parametrize("module", ["dev", "test", "prod"])
-def test_celery_knows_each_setting_and_schedules_name_tasks_and_queues_that_exist(bake_fresh, run, answers, module):
+def test_celery_knows_each_setting_and_each_scheduled_task_and_each_queue_exists(bake_fresh, run, answers, module):
     environment = production(answers) if module == "prod" else {"DJANGO_SETTINGS_MODULE": f"config.settings.{module}"}
 
     run(bake_fresh(**answers), "python", "-", typed=CELERY_CONTRACT, **environment)

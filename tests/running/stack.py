@@ -85,11 +85,15 @@ class Stack:
 
     def down(self) -> None:
         """Stop everything and delete its data and its images. Their layers stay in the cache for the next stack."""
+        self.close_psql()
+        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "20")
+        self.run("docker", "image", "rm", "--force", self.image("development"), self.image("latest"))
+
+    def close_psql(self) -> None:
+        """Close the connections of sql(). The next query opens a new one."""
         for psql in self._psql.values():
             psql.close()
         self._psql.clear()
-        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "20")
-        self.run("docker", "image", "rm", "--force", self.image("development"), self.image("latest"))
 
     def image(self, tag: str) -> str:
         """Return the name of this stack's own image, as compose.yaml builds it."""

@@ -15,7 +15,7 @@ values = ["{job}"]
 [parameters]
 "path.id" = {{ dictionary = "jobs", probability = 0.5 }}
 
-# The settings below keep schemathesis from reporting errors that are none.
+# The settings below keep schemathesis from reporting correct answers as errors.
 
 # Otherwise it would conclude from one refusal that every kind has the field that the refusal names.
 [phases.fuzzing.error-feedback]

@@ -7,7 +7,7 @@ import pytest
 from tests.running.editing import replace
 from tests.running.waiting import wait_for
 
-GRACE = 32  # seconds; what still runs goes back 20 seconds earlier
+GRACE = 32  # seconds; 20 seconds before they are over, the worker hands back what still runs
 SLOW = "from example.tasks import slow; print(slow.delay({seconds}).id)"
 JOBS = """
 

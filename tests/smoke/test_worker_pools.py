@@ -10,7 +10,7 @@ import pytest
 from tests.running.editing import replace
 from tests.running.waiting import wait_for
 
-GRACE = 32  # seconds; what still runs goes back 20 seconds earlier
+GRACE = 32  # seconds; 20 seconds before they are over, the worker hands back what still runs
 IDLE = 5  # seconds after which the autoscaler ends a process
 JOBS = """
 

@@ -1,7 +1,8 @@
 """The queues of the messages for jobs: each queue of the project has a companion, `default` has `default.jobs`.
 
 A companion contains nothing but messages for jobs. So its length tells the dispatcher whether messages are missing.
-Plain tasks wait in another queue and don't change that length. It has the same arguments as its queue.
+Plain tasks wait in another queue and don't change that length. A companion has the same queue arguments as the queue to
+which it belongs.
 """
 
 from typing import Any

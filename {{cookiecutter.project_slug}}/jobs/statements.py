@@ -34,7 +34,7 @@ class Parameter(Expression):
 
 def column(name: str) -> Parameter:
     """Return a Parameter that has the name and the type of this column of jobs."""
-    return Parameter(name, Job._meta.get_field(name))  # type: ignore[arg-type]  # none of them is a relation's other end
+    return Parameter(name, Job._meta.get_field(name))  # type: ignore[arg-type]  # no column is a reverse relation
 
 
 class Compiled(NamedTuple):

@@ -293,7 +293,7 @@ def test_a_beat_that_is_stopped_for_a_while_loses_the_lead_and_notices(beat, mon
 
 
 @needs_a_lock
-def test_beats_queries_and_those_about_the_lock_have_a_timeout(beat, monkeypatch):
+def test_the_queries_of_beat_and_of_its_lock_have_a_timeout(beat, monkeypatch):
     limited = set()
 
     def note(execute, sql, params, many, context):
@@ -347,7 +347,7 @@ def test_an_entry_that_never_ran_has_missed_nothing(beat, caplog, fields):
     assert timezone.now() - one.times[0] < timedelta(seconds=30)
 
 
-def test_an_entry_that_runs_once_only_has_missed_nothing(beat, caplog):
+def test_a_one_off_entry_has_missed_nothing(beat, caplog):
     entry(one_off=True, total_run_count=1)
     one = beat()
     one.send_all()
