@@ -2,7 +2,8 @@
 
 The stack runs as in production, once with one worker for everything and once with three worker pools. 50 jobs compute
 for about a second each, 50 jobs download something that takes five seconds, and meanwhile 100 tasks are sent that do
-nothing. Then jobs that compute run in more and more processes. Needs Docker; takes some minutes.
+nothing. After that, 16 jobs that only compute run three times: with one process, with one per core, and with two per
+core. Needs Docker; takes some minutes.
 """
 
 import os

@@ -23,8 +23,8 @@ def run(project: Path, venv: Path, *command: str | Path) -> str:
 
 
 ROWS = every_pair(*CODE_PROMPTS)
-# Slow tests start processes. They run in one project for each result backend, of which two have RabbitMQ, and in the
-# default project after its samples have been deleted.
+# Slow tests start processes. They run in three projects, one for each result backend (two of them have RabbitMQ), and
+# in the default project after its samples have been deleted.
 WITH_SLOW_TESTS = list({row["result_backend"]: row for row in ROWS if row["jobs"] != "none"}.values())
 
 

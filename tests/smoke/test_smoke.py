@@ -1,5 +1,5 @@
-"""Each combination of broker, result backend and beat is built, started, and works on a task. The other prompts are
-answered in turn, so that any two choices meet: with jobs, with their pages only, and without them.
+"""Each combination of broker, result backend and beat is built and started once, and works on a task. The answers to
+the other prompts differ from project to project, so that any two choices occur together in some project.
 """
 
 from pathlib import Path

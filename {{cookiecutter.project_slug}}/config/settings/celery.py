@@ -113,8 +113,8 @@ MAX_TASK_TIME_LIMIT = CONSUMER_TIMEOUT / 2
 # https://docs.celeryq.dev/en/stable/userguide/configuration.html
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 # A worker that has lost its network connects again before RabbitMQ knows that the old connection is gone. Celery's
-# default is an exclusive queue for remote control, which belongs to the old connection, so the worker would end. This
-# queue does not belong to a connection. RabbitMQ deletes it ten seconds after its worker has ended.
+# default is an exclusive queue for remote control, which belongs to the old connection, so the worker would end. With
+# these two settings the queue belongs to no connection. RabbitMQ deletes it ten seconds after its worker has ended.
 CELERY_CONTROL_QUEUE_EXCLUSIVE = False
 CELERY_CONTROL_QUEUE_DURABLE = True
 
@@ -277,8 +277,8 @@ CELERY_RESULT_BACKEND_MAX_SLEEP_BETWEEN_RETRIES_MS = 2000
 # four statements (SELECT, BEGIN, INSERT, COMMIT), and a row until the result expires.
 {% endif %}
 CELERY_TASK_IGNORE_RESULT = False
-# A running task is PENDING, like one that waits. With True it is STARTED, but a task whose state can't be stored when
-# it starts fails without having run, because Celery stores the state before the code that can retry.
+# A running task is PENDING, like one that waits. With True it is STARTED. But if that state can't be stored, the task
+# fails without having run, because Celery stores it before it calls ops/celery/task.py, which could try again.
 # https://docs.celeryq.dev/en/stable/userguide/configuration.html#task-track-started
 CELERY_TASK_TRACK_STARTED = False
 # Store the task's name, arguments and worker with the result, which makes it larger.

@@ -39,7 +39,7 @@ def test_any_other_request_is_redirected_to_the_url_with_tls(web):
 
 
 @pytest.mark.parametrize("header", [{"X-Forwarded-Protocol": "ssl"}, {"X-Forwarded-Ssl": "on"}])
-def test_only_one_header_says_that_a_request_is_secure(web, header):
+def test_no_header_but_x_forwarded_proto_makes_a_request_secure(web, header):
     assert get(web, PATH, **header).status == 301
 
 
