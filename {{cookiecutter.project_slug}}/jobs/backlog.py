@@ -232,7 +232,8 @@ def _window(names: set[str], messages: int, pace: Pace) -> int:
 
 def _choose(queue: str, places: int, messages: Counter[Any]) -> list[Any]:
     """Return the primary keys of up to `places` due jobs, given how many messages each owner has in the broker."""
-    # Owners who have messages in the broker may get no place, so look at one more owner for each of them.
+    # Owners who have messages in the broker come last, so perhaps they get no place. So look at one more owner for each
+    # of them.
     owners = islice(_owners(queue), places + len(messages))
     turns = [(messages[owner], position, owner) for position, owner in enumerate(owners)]
     oldest = {owner: _oldest(queue, owner, places) for _, _, owner in turns}

@@ -1,4 +1,4 @@
-"""Decides whether somebody stops the worker, or the job's function has exited by itself."""
+"""Finds out why a job's function has ended: because somebody stops the worker, or by itself."""
 
 import signal
 
