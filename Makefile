@@ -45,7 +45,7 @@ bench: $(VENV)/installed ## Measure requests with jobs and without, a backlog of
 	$(BIN)/python -m bench.performance
 	$(BIN)/python -m bench.saturation
 
-lint: $(VENV)/installed ## Check the style of all code that contains no Jinja, and the types of its tests, hooks and checks
+lint: $(VENV)/installed ## Check the style of all code that contains no Jinja, and with mypy the types in tests, hooks and answer_checks.py
 	$(RUFF) check --no-cache $(CODE)
 	$(RUFF) format --no-cache --check $(CODE)
 	$(BIN)/mypy

@@ -17,7 +17,7 @@ from accounts.forms import PasswordResetMailForm
     retry_backoff_max=300,
 )
 def send_password_reset_mail(email: str, domain: str, use_https: bool) -> None:
-    """Mail a link to set a new password to each active user with this address who has a password. Do nothing if there
+    """Send each active user with this address and a password a mail with a link to set a new one. Do nothing if there
     is none.
 
     `domain` is the host (and port) that the link leads to, and `use_https` its scheme. Raises OSError if the mail

@@ -154,10 +154,9 @@ def take(queue: str, due: list[Any] | None = None) -> tuple[list[Job], bool]:
     The owner with the fewest messages in the broker is always next. Each owner's oldest job comes first. If several
     dispatchers look at the same moment, each of them may fill the free places.
 
-    Args:
-        queue: The name of the queue, as in the jobs' rows.
-        due: The primary keys of all due jobs of the queue, the oldest first. All of them are published if there are
-            places for all. None if FEW or more jobs are due in all queues together.
+    Args: queue: The name of the queue, as in the jobs' rows. due: The primary keys of all due jobs of the queue, the
+        oldest first. If there are places for all of them, all are published. Pass None if FEW or more jobs are due in
+        all queues together. Then this function chooses the jobs itself.
 
     Returns:
         The jobs in the order in which they should go, and whether more due jobs may be waiting for a place.

@@ -388,7 +388,7 @@ def test_jobs_that_wait_for_a_busy_worker_are_not_published_again(unread, settin
     assert not Job.objects.filter(published_at=None).exists()
 
 
-def test_plain_tasks_in_the_queue_beside_do_not_hide_a_lost_job(unread, settings):
+def test_plain_tasks_in_the_queue_itself_do_not_hide_that_its_companion_lost_a_job(unread, settings):
     settings.JOBS_REPUBLISH_AFTER_SECONDS = 0
     unread.purge()
     queue = app.amqp.queues["unread"](unread.channel)
