@@ -26,8 +26,7 @@ ROWS = 200_000
 REQUESTS = 60  # for each way of building the report, and each number of clients
 CLIENTS = [1, 4]
 
-# A view that the generated project does not have, because nobody should work like this: the same work inside the
-# request.
+# A view that builds the same report inside the request. The generated project has no such view.
 INLINE = """
 from rest_framework.decorators import api_view
 from rest_framework.response import Response

@@ -29,7 +29,10 @@ class Psql:
         )
 
     def ask(self, query: str, seconds: float = 60) -> list[str]:
-        """Return the lines of the answer. Raises QueryFailed, or Ended if there is no answer within `seconds`."""
+        """Send a query, and return the lines of the answer.
+
+        Raises QueryFailed if PostgreSQL refuses the query, and Ended if no answer comes within `seconds`.
+        """
         assert self._process.stdin
         assert self._process.stdout
         mark, lines = secrets.token_hex(8), list[str]()

@@ -310,7 +310,7 @@ def test_a_backup_brings_back_what_was_there(stack):
     assert stack.run("make", "restore", f"FILE={broken}").returncode != 0
     assert stack.shell(users) == "0"  # nothing was touched
 
-    stack.close_psql()  # PostgreSQL does not rename a database to which somebody is connected
+    stack.close_psql()  # PostgreSQL can't rename a database while a client is connected to it
     stack.run("make", "restore", f"FILE={file}", check=True)
     assert stack.shell(users) == "1"
     stack.check_add()
