@@ -37,7 +37,7 @@ from jobs.queues import names_of
 from jobs.statements import Parameter, Select, Update, column
 
 BATCH = 100  # jobs of one queue that are taken at once, at most
-FEW = 10  # If at least so many jobs are due, owners take turns.
+FEW = 10  # If fewer jobs than this are due and there are places for all of them, no turns are needed.
 PACE_INTERVAL = 0.5  # seconds over which the pace of the workers is measured
 
 
@@ -154,9 +154,11 @@ def take(queue: str, due: list[Any] | None = None) -> tuple[list[Job], bool]:
     The owner with the fewest messages in the broker is always next. Each owner's oldest job comes first. If several
     dispatchers look at the same moment, each of them may fill the free places.
 
-    Args: queue: The name of the queue, as in the jobs' rows. due: The primary keys of all due jobs of the queue, the
-        oldest first. If there are places for all of them, all are published. Pass None if FEW or more jobs are due in
-        all queues together. Then this function chooses the jobs itself.
+    Args:
+        queue: The name of the queue, as in the jobs' rows.
+        due: The primary keys of all due jobs of the queue, the oldest first. None if FEW or more jobs are due in all
+            queues together. If it is None, or if there are too few places for all of them, this function lets the
+            owners take turns.
 
     Returns:
         The jobs in the order in which they should go, and whether more due jobs may be waiting for a place.

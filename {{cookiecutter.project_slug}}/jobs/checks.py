@@ -85,7 +85,8 @@ def check_forms(app_configs: Any, **kwargs: Any) -> list[Error]:
 def _known_values(field: forms.Field) -> Iterator[Any]:
     """Yield the values that the field returns for its initial value and, if it converts choices, for each of them.
 
-    Fields of models are left out, because their choices are in the database, and their values are primary keys.
+    Form fields that choose rows of a model are left out, because their choices are in the database and their values are
+    primary keys. So are file fields, whose value is a name.
     """
     if isinstance(field, forms.ModelChoiceField | forms.FileField):
         return

@@ -78,7 +78,7 @@ def _execute(job: Job) -> bool:
                 lifecycle.mark_failed(job, _too_long(limit))
         except DatabaseError as database_error:  # The process must end nevertheless.
             logger.warning("job %s waits until its lease has expired: %s", job, database_error)
-        if isinstance(error, Exception):  # The function's clean-up has raised it.
+        if isinstance(error, Exception):  # The stop raised SystemExit, but then the function's clean-up raised this.
             raise SystemExit from error
         raise
     return False

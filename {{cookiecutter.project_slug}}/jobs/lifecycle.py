@@ -10,8 +10,8 @@
                                    recover_expired_leases: the worker is dead or hangs
                                    All but `release` end a job as failed at its last attempt.
     waiting → cancelled            cancel
-    running → cancelled            cancel asks the job to stop, and mark_cancelled follows when it has stopped. Any of
-                                   the lines that lead to `waiting` also ends such a job as cancelled.
+    running → cancelled            cancel asks the job to stop, and mark_cancelled follows when it has stopped. The
+                                   four functions of `running → waiting` also end such a job as cancelled.
     failed, cancelled → waiting    retry: somebody wants the job to run again
 
 `attempts` counts the claims and is the fencing token. A worker that was thought dead and comes back writes nothing,

@@ -58,7 +58,8 @@ class TaskPool(CeleryTaskPool):
         """Do nothing, because nothing can end a thread.
 
         Celery calls this for each running task at a cold shutdown. It also does so after a lost connection, if
-        CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS is set. Then the task goes on.
+        CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS is set. The thread then goes on with its task all the
+        same.
         """
 
     def flush(self) -> None:

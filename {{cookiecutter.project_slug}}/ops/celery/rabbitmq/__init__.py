@@ -1,7 +1,7 @@
 """What is special about RabbitMQ as the broker.
 
 dead_letters  declares the queue to which RabbitMQ moves the messages that no worker can process
-task          makes a message that fits no queue an error for its sender
+task          makes a message that can be delivered to no queue an error for its sender
 
 The settings that belong to it, above all the arguments of its queues, are in one block of config/settings/celery.py.
 """
