@@ -26,7 +26,7 @@ test: $(VENV)/installed lint docs quick ## Run all tests; without a Docker engin
 	$(IN_DOCKER) tests/faults tests/smoke
 
 quick: $(VENV)/installed ## Run the tests that need no Docker
-	$(PYTEST) --numprocesses 4 --ignore tests/smoke --ignore tests/faults
+	$(PYTEST) --numprocesses 6 --ignore tests/smoke --ignore tests/faults
 
 smoke: $(VENV)/installed ## Build and start every combination in Docker, and run a task in it
 	$(IN_DOCKER) tests/smoke
