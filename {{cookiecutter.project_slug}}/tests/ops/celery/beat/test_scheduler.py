@@ -543,16 +543,16 @@ def test_an_entry_that_cannot_be_sent_does_not_hold_up_the_others(beat):
 seen = []
 
 
-@app.task(bind=True, name="tests.look_at_the_time")
-def look_at_the_time(self):
+@app.task(bind=True, name="tests.note_scheduled_time")
+def note_scheduled_time(self):
     seen.append((self.request.retries, self.request.get("scheduled_for")))
     if not self.request.retries:
         self.retry(countdown=0)
 
 
-def test_a_task_reads_which_time_it_is_for_after_a_retry_too(worker, beat):
+def test_a_task_finds_its_scheduled_time_in_its_message_and_so_does_its_retry(worker, beat):
     row = entry(headers=CATCH_UP, minutes_ago=1.5)
-    PeriodicTask.objects.filter(pk=row.pk).update(task=look_at_the_time.name)
+    PeriodicTask.objects.filter(pk=row.pk).update(task=note_scheduled_time.name)
     seen.clear()
 
     beat().send_all()

@@ -32,7 +32,7 @@ def test_dead_letters_have_a_queue_before_the_first_worker_runs():
         settings.DEAD_LETTER_QUEUE(connection).queue_declare(passive=True)
 
 
-def test_a_queue_that_exists_with_other_arguments_is_named_with_what_helps(extra):
+def test_if_a_queue_exists_with_other_arguments_the_error_names_it_and_says_what_to_do(extra):
     call_command("declare_queues")
     extra.queue_arguments = {**extra.queue_arguments, "x-delivery-limit": 3}
 
