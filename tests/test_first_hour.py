@@ -32,7 +32,9 @@ def type_in(generated_venv, tmp_path):
 
 @pytest.fixture
 def make(type_in, generated_venv):
-    """Return a function that runs `make` in a project, with an environment that is there already."""
+    """Return a function that runs `make` in a project. It uses a virtual environment that exists already, so make
+    installs nothing.
+    """
     there = ["--old-file", ".venv/installed", f"BIN={generated_venv}"]
 
     def _make(project: Path, *arguments: str, **options) -> subprocess.CompletedProcess:

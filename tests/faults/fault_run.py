@@ -19,7 +19,7 @@ from tests.running.waiting import TookTooLong, wait_for
 # Every job must have begun its last attempt this many seconds after a fault's end. Stacks that share a machine get more
 # time.
 BACK_AT_WORK = 150 if "PYTEST_XDIST_WORKER" in os.environ else 90
-WAYS = ("tasks", "jobs")
+WAYS = ("tasks", "jobs")  # how work is submitted: as plain tasks, or as jobs
 UNFINISHED = ("waiting", "running")
 KEPT = "dead-letters"  # the queue of messages that were given up
 
@@ -84,13 +84,13 @@ def send(
 class FaultRun:
     """One fault. Use it in a `with`, whose block submits work, makes a fault and undoes it.
 
-    When the block ends, the fault counts as ended, and the stack is made healthy, even after an error. Without an
-    error, this waits up to `seconds` for the work of the ways that are not `late`, counts it, and raises AssertionError
-    if something is wrong.
-
     `ways`: which of WAYS it counts. A project without jobs has only tasks. `late`: the ways whose work comes back only
     when a lease, or Redis's visibility timeout, is over. It is not waited for, so that other runs can begin.
     wait_until_idle() judges everything at the end.
+
+    When the block ends, the fault counts as ended, and the stack is made healthy, even after an error. If the block has
+    raised no error, this waits up to `seconds` for the tasks and jobs, except for those that `late` names. It counts
+    them, and raises AssertionError if something is wrong.
     """
 
     def __init__(

@@ -22,7 +22,8 @@ pytestmark = pytest.mark.usefixtures("long_form")
 TICKS_EVERY = 2  # seconds
 RESULTS = {"redis": "cache", "rabbitmq": "redis"}  # which service has the results, by broker
 
-# Results go to the broker's Redis by default. Here they may be away while the broker is not.
+# By default the broker's Redis also keeps the results. Here another server keeps them, so that it can be stopped while
+# the broker runs.
 RESULTS_ELSEWHERE = """
 x-results: &results
   environment:

@@ -2,8 +2,8 @@
 is started again. And a message that was sent before any worker ran is kept.
 
 All faults are made at once, on both brokers, because each takes two minutes. Of two workers, one has a pool that hangs,
-and the other loses its broker. Then all of them work again. After that one worker, the dispatcher and beat are frozen,
-and the other worker consumes nothing.
+and the other loses its broker. Then all of them work again. Later three processes are frozen (a worker, the dispatcher
+and beat), and the other worker is told to consume nothing.
 """
 
 import time

@@ -13,8 +13,8 @@ from redis import exceptions as redis
 CONNECTION_EXCEPTION = "08"  # a class of codes: the first two characters
 # The server is restarted, a process of it has crashed, it is starting, or the connection was idle for too long.
 SERVER_ENDED_CONNECTION = {"57P01", "57P02", "57P03", "57P05"}
-# Two transactions were in each other's way: a serialization failure and a deadlock. PostgreSQL has rolled one of them
-# back, which will probably succeed when it is run again from its beginning.
+# A serialization failure, and a deadlock. In both cases two transactions were in each other's way, and PostgreSQL has
+# rolled one of them back. That one will probably succeed when it is run again from its beginning.
 CONFLICTS = {"40001", "40P01"}
 
 

@@ -19,7 +19,7 @@ def ada(db):
 
 
 @pytest.mark.django_db
-def test_the_login_page_has_the_fields_that_scripts_look_for(client):
+def test_the_login_page_has_the_fields_that_a_program_needs_to_log_in(client):
     page = client.get("/login/").content.decode()
 
     for name in ("csrfmiddlewaretoken", "username", "password"):

@@ -46,7 +46,7 @@ end
 # A worker that has finished a task looks for messages before it waits, so more wakeups than idle workers are useless.
 MAX_WAKEUPS = 16
 WAKEUPS_EXPIRE = 60  # seconds
-PROBE_KEY = "accepts-writes"  # each new connection writes it, for a second
+PROBE_KEY = "accepts-writes"  # each new connection writes this key, which expires after a second
 
 # Errors of a server that will accept the command later: it is a replica, it has no memory left, or it has lost its
 # master; it can't write its snapshot, it has too few replicas, or it has just become a replica (UNBLOCKED).

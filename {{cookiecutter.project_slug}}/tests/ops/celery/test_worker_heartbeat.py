@@ -93,7 +93,8 @@ def test_a_worker_that_connects_again_reserves_a_message_for_each_process_that_i
     assert consumer.max_prefetch_count == 2
 
 
-def test_a_worker_is_alive_while_its_threads_still_run_cancelled_tasks(idle):
+def test_a_worker_is_alive_while_its_threads_are_busy_with_cancelled_tasks(idle):
+    """Celery can't end a thread, so a cancelled task goes on in it."""
     idle.step.probe.messages_wait = True
     idle.pool.has_free_thread = lambda: False
 
