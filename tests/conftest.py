@@ -153,7 +153,7 @@ def running(docker: None, bake_fresh: Callable[..., Path]) -> Iterator[Callable]
             stack.down()
 
     yield _running
-    # A second build in a stack takes the name from the first image. Delete the images that have no name any more.
+    # If a stack builds its image again, the new image gets the name. Delete the old ones, which have no name any more.
     for name in names:
         mine = f"label=com.docker.compose.project={name}"
         subprocess.run(["docker", "image", "prune", "--force", "--filter", mine], capture_output=True, check=False)

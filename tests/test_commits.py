@@ -35,7 +35,7 @@ def too_long(folder: Path) -> list[str]:
 
 @pytest.fixture
 def history() -> Path:
-    """The template's folder, if it is a repository with commits and not merely in one."""
+    """The template's folder, if it is itself a repository with commits, and not only a folder in another one."""
     try:
         found = git(TEMPLATE, "rev-parse", "--verify", "--show-toplevel", "HEAD")
     except FileNotFoundError:

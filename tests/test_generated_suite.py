@@ -24,7 +24,7 @@ def run(project: Path, venv: Path, *command: str | Path) -> str:
 
 PAIRS = every_pair(*CODE_PROMPTS)
 # Slow tests start processes. They run in two projects of each broker: in one here, and in one in test_smoke.py.
-# Together these four have each result backend. They take longest, so they come first.
+# Together these four have each result backend. The two here take longest, so they come first.
 WITH_SLOW_TESTS = [
     next(row for row in PAIRS if row["jobs"] == "api" and row["beat"] and row["broker"] == broker)
     for broker in ("redis", "rabbitmq")

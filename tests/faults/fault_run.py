@@ -16,8 +16,8 @@ from tests.faults.counts import Counts, write
 from tests.running.stack import Stack
 from tests.running.waiting import TookTooLong, wait_for
 
-# Every job must have begun its last attempt this many seconds after a fault's end. Stacks that share a machine get more
-# time.
+# Every job must have begun its last attempt within this many seconds after a fault's end. Stacks that share a machine
+# get more time.
 BACK_AT_WORK = 150 if "PYTEST_XDIST_WORKER" in os.environ else 90
 WAYS = ("tasks", "jobs")  # how work is submitted: as plain tasks, or as jobs
 UNFINISHED = ("waiting", "running")

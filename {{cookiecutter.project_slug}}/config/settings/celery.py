@@ -260,8 +260,9 @@ CELERY_RESULT_BACKEND = "django-db"
 # which takes no message meanwhile. So a worker loses up to 18 seconds for a server that is down (measured: 9), and up
 # to 54 for one that hangs (measured: 49). Celery's default would try without end.
 {% else %}
-# A result is tried again after 0 to 2 seconds, three times, if the connection to the database turns out to be closed. A
-# database that is down is not waited for: the task has run, but its result is lost.
+# If a kept connection turns out to have been closed, storing the result is tried again on a new one, up to three times,
+# after 0 to 2 seconds each. If the database is down, storing is not tried again: the task has run, but its result is
+# lost.
 {% endif %}
 # https://docs.celeryq.dev/en/stable/userguide/configuration.html#result-backend-always-retry
 CELERY_RESULT_BACKEND_ALWAYS_RETRY = True

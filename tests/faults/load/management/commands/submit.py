@@ -15,7 +15,7 @@ class Command(BaseCommand):
         parser.add_argument("--tasks", type=int, default=0, metavar="N")
         parser.add_argument("--jobs", type=int, default=0, metavar="N")
         parser.add_argument("--seconds", type=float, default=0, help="how long each one works")
-        parser.add_argument("--function", default="plain", help="which one of load.tasks the plain tasks call")
+        parser.add_argument("--function", default="plain", help="the task in load/tasks.py that is sent")
         parser.add_argument("--warm", action="store_true", help="send a task of another batch, then wait for a line")
 
     def handle(self, batch, tasks, jobs, seconds, function, warm, **options):
