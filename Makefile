@@ -9,8 +9,8 @@ BIN := $(VENV)/bin
 CODE := answer_checks.py cookiecutter_2_7_is_needed.py hooks tests bench docs $(addprefix '{{cookiecutter.project_slug}}'/,accounts example jobs ops tests manage.py)
 # Tests that share a stack run in the same process, and what takes longest begins first: tests/conftest.py.
 PYTEST := $(BIN)/pytest --dist loadgroup --no-loadscope-reorder
-# Stacks mostly wait, so two cores have room for three.
-IN_DOCKER := $(PYTEST) --numprocesses 3
+# Stacks mostly wait, so two cores have room for four.
+IN_DOCKER := $(PYTEST) --numprocesses 4
 RUFF := $(BIN)/ruff --config pyproject.toml
 
 help: ## Print the commands
@@ -33,7 +33,7 @@ smoke: $(VENV)/installed ## Build and start every combination in Docker, and run
 
 faults: $(VENV)/installed ## Run every fault on each broker and write what is lost into docs/faults.md (Docker, 45 minutes)
 	@rm -f .faults/long.jsonl
-	$(IN_DOCKER) tests/faults --long --deselect tests/faults/test_full_load.py
+	$(PYTEST) --numprocesses 3 tests/faults --long --deselect tests/faults/test_full_load.py
 	$(PYTEST) tests/faults/test_full_load.py --long
 	$(BIN)/python -m tests.faults.report
 
