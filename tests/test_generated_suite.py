@@ -44,9 +44,9 @@ def test_the_generated_tests_pass(bake_fresh, generated_venv, answers):
 
 @pytest.mark.parametrize("answers", [{}, {"jobs": "none"}, {"beat": False}], ids=["default", "no jobs", "no beat"])
 def test_the_samples_can_be_deleted_as_the_readme_says(bake_fresh, generated_venv, answers):
-    """By its two lines, word by word. Afterwards the project's own linters and tests find nothing. Slow tests
-    need no sample. The default project runs all others. The other two projects collect all tests, but run only those of
-    pages and settings, which the deletion changes.
+    """By its two lines, word by word. Afterwards the project's own linters and tests find nothing. Slow tests are not
+    run, but no code names a sample. The default project runs all other tests. The other two projects collect them, but
+    run only those of pages and settings, which the deletion changes.
     """
     project = bake_fresh(**answers)
     lines = re.search(r"(?m)^ *rm -r example .*\n *sed .*$", (project / "README.md").read_text())[0]
@@ -54,6 +54,7 @@ def test_the_samples_can_be_deleted_as_the_readme_says(bake_fresh, generated_ven
     run(project, generated_venv, "bash", "-euo", "pipefail", "-c", textwrap.dedent(lines))
 
     assert not (project / "example").exists()
+    assert not re.search(r"\bexample\.(?!com)\w", "\n".join(file.read_text() for file in project.rglob("*.py")))
     # --old-file: the environment is there already, so make installs nothing
     make = ["make", "--no-print-directory", "--old-file", ".venv/installed", f"BIN={generated_venv}"]
     run(project, generated_venv, *make, "lint")

@@ -22,8 +22,8 @@ max_requests_jitter = 100
 # A process that does not report to gunicorn for this long is killed. This does not limit a request, because threads
 # handle the requests.
 timeout = 30
-# A connection that has been idle for this long is closed. A proxy must close it earlier, otherwise it may send a request
-# on a connection that is just being closed.
+# A connection that has been idle for this long is closed. A proxy must close it earlier. Otherwise it may send a
+# request on a connection that is just being closed.
 keepalive = 5
 # A stopping process finishes its requests within this time; then the rest are cut off. stop_grace_period in
 # compose.yaml is longer. An upload that takes longer than this has to be sent again after a deploy.
