@@ -24,7 +24,7 @@ SLUG = "smoke_project"  # the same for all stacks, so that their images share la
 STARTED = {"stack", "site", "found"}  # fixtures that start something which the tests of a file share
 SHARED_BY_ALL = "found"  # this one is the same for all parameters of its tests
 # Files that are started first, so that none of their tests runs alone at the end.
-LONGEST = {"test_generated_suite", "test_health", "test_smoke", "test_stops", "test_worker_pools"}
+LONGEST = {"test_generated_suite", "test_local", "test_health", "test_smoke", "test_stops", "test_worker_pools"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -22,24 +22,24 @@ def run(project: Path, venv: Path, *command: str | Path) -> str:
     return done.stdout
 
 
-PAIRS = every_pair(*CODE_PROMPTS)
+ROWS = every_pair(*CODE_PROMPTS)
 # Slow tests start processes. They run in two projects of each broker: in one here, and in one in test_smoke.py.
-# Together these four have each result backend. The two here take longest, so they come first.
+# Together these four have each result backend. They take longest, so they come first.
 WITH_SLOW_TESTS = [
-    next(row for row in PAIRS if row["jobs"] == "api" and row["beat"] and row["broker"] == broker)
+    next(row for row in ROWS if row["jobs"] == "api" and row["beat"] and row["broker"] == broker)
     for broker in ("redis", "rabbitmq")
 ]
-ROWS = sorted(PAIRS, key=lambda row: row not in WITH_SLOW_TESTS)
+RUNS = [*((row, "slow") for row in WITH_SLOW_TESTS), *((row, "not slow") for row in ROWS)]
 
 # One project has a name that its pages have to show as text.
 ODD_NAME = {"project_name": """It's "quoted" \\ {braces} <b>&amp; $HOME ünï 日本 😀 # % 100""", "project_slug": "odd"}
-WITH_ODD_NAME = next(row for row in ROWS if row["jobs"] == "pages" and row not in WITH_SLOW_TESTS)
+WITH_ODD_NAME = next(row for row in ROWS if row["jobs"] == "pages")
 
 
-@pytest.mark.parametrize("answers", ROWS, ids=named)
-def test_the_generated_tests_pass(bake_fresh, generated_venv, answers):
-    project = bake_fresh(**answers, **ODD_NAME if answers == WITH_ODD_NAME else {})
-    run(project, generated_venv, "pytest", "-q", *[] if answers in WITH_SLOW_TESTS else ["-m", "not slow"])
+@pytest.mark.parametrize(("row", "tests"), RUNS, ids=lambda value: value if isinstance(value, str) else named(value))
+def test_the_generated_tests_pass(bake_fresh, generated_venv, row, tests):
+    project = bake_fresh(**row, **ODD_NAME if row == WITH_ODD_NAME else {})
+    run(project, generated_venv, "pytest", "-q", "-m", tests)
 
 
 @pytest.mark.parametrize("answers", [{}, {"jobs": "none"}, {"beat": False}], ids=["default", "no jobs", "no beat"])
