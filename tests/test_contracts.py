@@ -361,4 +361,5 @@ def test_a_debugger_listens_on_this_machine_only_and_is_where_the_editor_looks_f
         looked_for.remove(port)
     assert not looked_for
     assert {"--pool", "solo"} <= set(services[worker]["command"])  # a pool of processes has time limits
+    assert services[worker]["healthcheck"] == {"test": ["CMD", "true"]}  # up --wait fails if a service has none
     assert "debugpy" in (project / "pyproject.toml").read_text()
