@@ -17,8 +17,8 @@ from accounts.forms import PasswordResetMailForm
     retry_backoff_max=300,
 )
 def send_password_reset_mail(email: str, domain: str, use_https: bool) -> None:
-    """Mail a link for a new password to each active user who has this address and a usable password. Do nothing if
-    there is no such user.
+    """Mail a link for a new password to each active user who has this address and a usable password. If no user has
+    both, no mail is sent.
 
     `domain` is the host (and port) that the link leads to, and `use_https` its scheme. Raises OSError if the mail
     server has not taken the mail after all retries.

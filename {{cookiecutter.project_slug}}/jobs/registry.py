@@ -83,7 +83,7 @@ def job(
             serialization failure if the kind is atomic. Every other error ends the job as failed.
         atomic: Whether the function's database writes and the job's success are one transaction, so that either both
             are committed, exactly once, or neither is. Pass False for a long job that does not write to the
-            database: with SQLite, nobody else can write while a transaction is open, even one that only reads.
+            database. With SQLite, an open transaction blocks all other writers, even if it only reads.
 
     Raises:
         TypeError: The function has an argument that is reserved for submit().

@@ -1,4 +1,4 @@
-"""Finds out why a job's function has ended: because somebody stops the worker, or by itself."""
+"""Finds out whether a job's function has ended by itself or because the worker is being stopped."""
 
 import signal
 

@@ -520,7 +520,7 @@ def test_any_other_error_ends_the_job_and_takes_back_what_it_wrote(define, publi
     [
         (True, "before the end"),
         (False, "before the end"),
-        (True, "after the commit"),  # not with False: without a transaction there is no commit
+        (True, "after the commit"),  # False has no such case, because without a transaction there is no commit
         (True, "never"),
         (False, "never"),
     ],
